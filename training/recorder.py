@@ -1,0 +1,92 @@
+"""What the training loop tells the outside world, and what it asks of it.
+
+``training`` knows no database and no web framework: it talks through `Recorder`. Numbers
+that cross this border are plain Python numbers on the host, never device arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Phase = Literal["starting", "compiling", "training", "evaluating", "saving", "generating", "finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """A checkpoint that is complete on disk."""
+
+    step: int
+    path: str
+    size_bytes: int
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GradedSample:
+    """One held-out prompt, what the model wrote, and how it was graded.
+
+    ``steps_valid`` has one entry per generated step: True, False, or None where no
+    checker knows the step.
+    """
+
+    trace_id: str
+    prompt: str
+    expected_steps: tuple[str, ...]
+    expected_answer: str
+    generated_text: str
+    generated_steps: tuple[str, ...]
+    steps_valid: tuple[bool | None, ...]
+    answer: str | None
+    correct: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """Loss and graded answers of one checkpoint on one split.
+
+    ``loss`` is nats per supervised token; ``interval`` the 95 % Wilson interval of the
+    answer accuracy; ``step_accuracy`` the share of checked steps that are valid, None
+    where nothing could be checked; ``seconds`` wall time of generation and loss.
+    """
+
+    step: int
+    split: str
+    n: int
+    correct: int
+    loss: float
+    answer_accuracy: float
+    interval: tuple[float, float]
+    step_accuracy: float | None
+    seconds: float
+    generated_tokens: int
+    final: bool
+    samples: Sequence[GradedSample] = field(default_factory=tuple)
+
+
+class Recorder(Protocol):
+    """The receiver of everything a training process has to tell."""
+
+    def phase(self, name: Phase, step: int) -> None:
+        """Say what the process does now."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Record the values of one step under their full names (``train/loss`` …)."""
+
+    def checkpoint(self, info: CheckpointInfo) -> None:
+        """Record a checkpoint that is complete on disk."""
+
+    def evaluation(self, report: EvaluationReport) -> None:
+        """Record an evaluation with its samples."""
+
+    def resumed(self, step: int) -> None:
+        """Say that training goes on after ``step``: what was recorded later is superseded."""
+
+    def provenance(self, facts: Mapping[str, Any]) -> None:
+        """Record where and with what the process runs."""
+
+    def log(self, message: str) -> None:
+        """Record one line for people."""
+
+    def should_stop(self) -> bool:
+        """Tell whether somebody asked for a stop; cheap, called at every step."""

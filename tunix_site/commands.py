@@ -1,0 +1,52 @@
+"""The common ground of our management commands: flag spellings, ``--json``, exit codes."""
+
+import json
+from argparse import Action
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tunix_site.errors import UserError
+
+
+def add_flag(parser: Any, flag: str, **options: Any) -> Action:
+    """Add ``--some-flag`` and, beside it, its underscore spelling ``--some_flag``."""
+    names = [flag]
+    underscored = "--" + flag.removeprefix("--").replace("-", "_")
+    if underscored != flag:
+        names.append(underscored)
+    action: Action = parser.add_argument(*names, **options)
+    return action
+
+
+class TunixCommand(BaseCommand):
+    """A command that ends with 0 (done), 1 (failed, one clear message) or 2 (wrong use).
+
+    Subclasses write ``run(**options)`` and return the facts that ``--json`` prints as one
+    object at the end, or ``None``.
+    """
+
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add ``--json``; subclasses call this and add their own."""
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, print the result, and turn a `UserError` into one line and exit code 1."""
+        self.as_json: bool = options["json"]
+        try:
+            result = self.run(**options)
+        except UserError as error:
+            raise CommandError(str(error), returncode=1) from error
+        if self.as_json and result is not None:
+            self.stdout.write(json.dumps(result, ensure_ascii=False))
+
+    def run(self, **options: Any) -> dict[str, Any] | None:
+        """Do the work; must be overridden."""
+        raise TypeError(f"{type(self).__name__} has no run()")
+
+    def say(self, text: str) -> None:
+        """Tell a person something; with ``--json`` it goes to standard error."""
+        stream = self.stderr if self.as_json else self.stdout
+        stream.write(text, lambda plain: plain)
