@@ -2,14 +2,122 @@
 
 import importlib
 import importlib.util
+import logging
 
-from django.db import connection
-from django.http import HttpRequest
-from ninja import NinjaAPI, Router, Schema
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig
+from django.db import DatabaseError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from ninja import NinjaAPI, Router, Schema, Status
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from pydantic import Field
 
+from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
+from tunix_site.errors import UserError
+from tunix_site.middleware import json_error
+from tunix_site.schemas import ErrorOut, FieldError
+from tunix_site.wire import BodyError, FiniteRenderer, StrictParser
 
-api = NinjaAPI(title="tunix_site", version="1", auth=BY_METHOD)
+logger = logging.getLogger(__name__)
+
+api = NinjaAPI(
+    title="tunix_site",
+    version=__version__,
+    urls_namespace="api",
+    description=(
+        "Train on reasoning traces, repeatably. Send `Authorization: Bearer TOKEN` "
+        "(`manage.py create_token USER --scope read|operate|admin`), or sign in and use the session. "
+        "Every refusal has the shape `{detail, errors?}`."
+    ),
+    auth=BY_METHOD,
+    parser=StrictParser(),
+    renderer=FiniteRenderer(),
+)
+
+
+@api.exception_handler(UserError)
+def refuse_user_error(request: HttpRequest, error: UserError) -> HttpResponse:
+    """Answer with the message that a command would print."""
+    return json_error(error.status, str(error))
+
+
+@api.exception_handler(ValidationError)
+def refuse_bad_values(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Answer 422, naming each value that is wrong; the values themselves are not echoed."""
+    findings = [
+        FieldError(loc=list(found["loc"]), msg=str(found["msg"]), type=str(found["type"]))
+        for found in error.errors
+    ]
+    named = "; ".join(f"{'.'.join(str(part) for part in found.loc)}: {found.msg}" for found in findings[:5])
+    more = f"; and {len(findings) - 5} more" if len(findings) > 5 else ""
+    answer = ErrorOut(detail=f"{named}{more}.", errors=findings)
+    return api.create_response(request, answer.model_dump(), status=422)
+
+
+@api.exception_handler(HttpError)
+def refuse_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Answer with the status that was raised; a body that could not be read says why."""
+    detail = str(error.__cause__) if isinstance(error.__cause__, BodyError) else str(error)
+    response = json_error(error.status_code, detail)
+    if isinstance(error, AuthenticationError):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="tunix_site"'
+    return response
+
+
+@api.exception_handler(Http404)
+def refuse_unknown(request: HttpRequest, error: Http404) -> HttpResponse:
+    """Answer 404."""
+    return json_error(404, str(error) or "There is no such thing.")
+
+
+@api.exception_handler(PermissionDenied)
+def refuse_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    """Answer 403."""
+    return json_error(403, str(error) or "You may not do this.")
+
+
+@api.exception_handler(RequestDataTooBig)
+def refuse_large_body(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    """Answer 413 to a body that announced no length."""
+    return json_error(413, "The request body is too large.")
+
+
+@api.exception_handler(UnreadablePostError)
+@api.exception_handler(BadRequest)
+def refuse_unreadable(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Answer 400."""
+    return json_error(400, "The request could not be read.")
+
+
+@api.exception_handler(OperationalError)
+def database_away(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    """Answer 503 while the database is locked or down: trying again helps."""
+    logger.error("The database did not answer %s %s: %s", request.method, request.path, error)
+    response = json_error(503, "The database does not answer just now. Try again shortly.")
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+class HealthOut(Schema):
+    """Whether the site can work."""
+
+    status: str = Field(description="ok, or unavailable")
+    database: bool = Field(description="whether the database answers")
+    version: str = Field(description="version of tunix_site")
+
+
+@api.get("health", auth=None, response={200: HealthOut, 503: HealthOut}, tags=["site"], summary="Health")
+def health(request: HttpRequest) -> Status[HealthOut]:
+    """Say whether the site can work. Open to everybody, and says nothing about the machine."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError:
+        logger.exception("The database does not answer.")
+        return Status(503, HealthOut(status="unavailable", database=False, version=__version__))
+    return Status(200, HealthOut(status="ok", database=True, version=__version__))
+
 
 for prefix, module, attribute in [
     ("traces", "datasets_app.api", "traces_router"),
@@ -20,17 +128,3 @@ for prefix, module, attribute in [
     if importlib.util.find_spec(module) is not None:
         router: Router = getattr(importlib.import_module(module), attribute)
         api.add_router(prefix, router)
-
-
-class HealthOut(Schema):
-    """Whether the site can work."""
-
-    status: str
-    version: str
-
-
-@api.get("health", auth=None, response=HealthOut)
-def health(request: HttpRequest) -> dict[str, str]:
-    """Say whether the database answers."""
-    connection.ensure_connection()
-    return {"status": "ok", "version": "0.1.0"}

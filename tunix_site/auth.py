@@ -31,6 +31,7 @@ from tunix_site.services import digest_token
 logger = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+IDENTITY_KEY = "_tunix_identity"
 LAST_USED_GRAIN = timedelta(minutes=1)
 
 
@@ -49,9 +50,10 @@ def identify(request: HttpRequest) -> Identity | None:
     A request that brings an ``Authorization`` header stands or falls with it: a bad token is
     not rescued by a good session.
     """
-    if not hasattr(request, "_tunix_identity"):
-        request._tunix_identity = _find_identity(request)  # type: ignore[attr-defined]  # our own cache
-    found: Identity | None = request._tunix_identity
+    known: dict[str, Any] = request.__dict__
+    if IDENTITY_KEY not in known:
+        known[IDENTITY_KEY] = _find_identity(request)
+    found: Identity | None = known[IDENTITY_KEY]
     return found
 
 

@@ -23,7 +23,7 @@ def covers(held: str | None, needed: str) -> bool:
 
 
 def user_scope(user: AbstractBaseUser | AnonymousUser) -> ScopeName | None:
-    """Return the widest scope of a person, or None for nobody, a closed account or an account with no role."""
+    """Return the widest scope of a person, or None: nobody, a closed account, no role."""
     if not isinstance(user, PermissionsMixin) or not user.is_active:
         return None
     held: ScopeName | None = None

@@ -1,6 +1,30 @@
 """Every address of the site."""
 
-from django.contrib import admin
-from django.urls import path
+import importlib.util
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from tunix_site.api import api
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="runs:list"), name="home"),
+    path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+]
+for prefix, module in [
+    ("runs/", "runs.urls"),
+    ("datasets/", "datasets_app.urls"),
+    ("benchmarks/", "runs.benchmark_urls"),
+]:
+    if importlib.util.find_spec(module) is not None:
+        urlpatterns.append(path(prefix, include(module)))
+
+handler400 = "tunix_site.views.bad_request"
+handler403 = "tunix_site.views.forbidden"
+handler404 = "tunix_site.views.not_found"
+handler500 = "tunix_site.views.server_error"
