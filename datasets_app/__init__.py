@@ -1,0 +1,1 @@
+"""Reasoning traces and the immutable datasets made of them."""

@@ -1,0 +1,36 @@
+"""Generators of traces and the checkers that judge their steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datasets_app.generators.family import Family
+from datasets_app.generators.specs import GENERATORS, GeneratedTrace, GeneratorSpec, generator_for
+
+if TYPE_CHECKING:
+    from training.examples import StepChecker
+
+__all__ = [
+    "FAMILIES",
+    "GENERATORS",
+    "GeneratedTrace",
+    "GeneratorSpec",
+    "checker_for",
+    "checkers",
+    "generator_for",
+]
+
+FAMILIES: dict[str, Family[Any, Any]] = {
+    family.name: family for spec in GENERATORS.values() for family in spec.families
+}
+
+
+def checker_for(family: str) -> StepChecker | None:
+    """Give the step checker of a family, None where there is no such family."""
+    known = FAMILIES.get(family)
+    return known.check if known else None
+
+
+def checkers() -> dict[str, StepChecker]:
+    """Give the step checkers of all families by name."""
+    return {name: family.check for name, family in FAMILIES.items()}
