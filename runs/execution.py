@@ -1,0 +1,238 @@
+"""What the child process does: one attempt's work, told to the journal.
+
+Runs in a process of its own (`manage.py execute_run`), where alone JAX is loaded. It reads the
+run and its data from the database once, closes the connection, and from then on only writes
+its journal, its log and its checkpoints.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+
+from datasets_app.generators import checkers
+from datasets_app.models import Dataset
+from datasets_app.selectors import member_traces
+from runs.journal import JOURNAL_NAME, JournalRecorder
+from runs.models import Attempt, Run
+from runs.states import SUPERVISED, Kind
+from runs.stopping import StopListener
+from training.config import TrainConfig
+from training.errors import TrainingError
+from training.examples import TraceExample
+
+EXIT_FAILED = 1
+EXIT_STALE = 3
+
+
+class Execution:
+    """One attempt of one run, inside its child process."""
+
+    def __init__(self, run: Run, attempt: Attempt, *, supervisor_pid: int) -> None:
+        self.run = run
+        self.attempt = attempt
+        self.config = TrainConfig.model_validate(run.config)
+        self.supervisor_pid = supervisor_pid
+        self.recorder: JournalRecorder
+        self.examples: dict[str, list[TraceExample]] = {}
+
+    def load_data(self) -> None:
+        """Read the traces that this kind of run needs, then leave the database."""
+        run = self.run
+        if run.kind == Kind.TRAIN and run.dataset:
+            self.examples = {split: load_examples(run.dataset, split) for split in ("train", "test")}
+        elif run.kind == Kind.EVALUATE and run.dataset:
+            split = run.params["split"]
+            self.examples = {split: load_examples(run.dataset, split)}
+        elif run.kind == Kind.BENCH and run.dataset:
+            self.examples = {"train": load_examples(run.dataset, "train")}
+        self.content_hash = run.dataset.content_hash if run.dataset else ""
+        self.dataset_key = run.dataset.key if run.dataset else ""
+        self.parent_id = run.parent_id
+        connections.close_all()
+
+    def carry_out(self) -> int:
+        """Work and write the attempt's last word. Returns the exit code of the process."""
+        listener = StopListener(supervisor_pid=self.supervisor_pid, on_first=self._on_stop)
+        path = self.run.attempt_directory(self.attempt.number) / JOURNAL_NAME
+        self.recorder = JournalRecorder(path, stop_asked=listener.asked, say=_say)
+        listener.start()
+        work: dict[str, Callable[[], dict[str, Any]]] = {
+            Kind.TRAIN: self._train,
+            Kind.EVALUATE: self._evaluate,
+            Kind.GENERATE: self._generate,
+            Kind.BENCH: self._bench,
+        }
+        try:
+            self.load_data()
+            facts = work[self.run.kind]()
+        except TrainingError as error:
+            _say(f"Failed: {error}")
+            self.recorder.end("failed", reason=str(error))
+            return EXIT_FAILED
+        except Exception as error:
+            traceback.print_exc()
+            self.recorder.end("failed", reason=f"{type(error).__name__}: {error}")
+            return EXIT_FAILED
+        self.recorder.end(**facts)
+        return 0
+
+    def _on_stop(self, reason: str) -> None:
+        """End at once where nothing is worth saving: before the first step, and in short jobs."""
+        _say(f"Stop: {reason}.")
+        unsaved_work = self.run.kind == Kind.TRAIN and self.recorder.current_phase not in {"starting", "compiling"}
+        if not unsaved_work:
+            self.recorder.end("stopped", step=self.recorder.current_step, reason=reason)
+            os._exit(0)
+
+    def _select_device(self) -> Any:
+        from training import device, provenance
+
+        run = self.run
+        selected = device.select_device(run.device_kind, physical_index=run.device_index, uuid=run.device_uuid)
+        self.recorder.provenance(
+            provenance.collect(
+                selected,
+                config=self.config,
+                dataset_key=self.dataset_key,
+                content_hash=self.content_hash,
+                argv=sys.argv,
+            )
+        )
+        return selected
+
+    def _train(self) -> dict[str, Any]:
+        from training import checkpoints, loop
+
+        run = self.run
+        selected = self._select_device()
+        root = Path(run.checkpoint_dir)
+        resume_from = self._resume_point(checkpoints.newest_sound_step_dir(root))
+        result = loop.train(
+            config=self.config,
+            train_examples=self.examples["train"],
+            test_examples=self.examples["test"],
+            recorder=self.recorder,
+            checkpoint_dir=root,
+            device=selected,
+            resume_from=resume_from,
+            checkers=checkers(),
+            metadata={
+                "run_id": run.pk,
+                "attempt": self.attempt.number,
+                "dataset_key": self.dataset_key,
+                "content_hash": self.content_hash,
+            },
+            cache_dir=_cache_dir(),
+        )
+        return {
+            "status": result.status,
+            "step": result.step,
+            "final_loss": result.final_loss,
+            "params_hash": result.params_hash,
+            "reason": "stopped with a checkpoint" if result.status == "stopped" else "",
+        }
+
+    def _resume_point(self, newest: Path | None) -> Path | None:
+        """Give the checkpoint to start from: the one named for this attempt, else the run's newest.
+
+        A run that began from another's checkpoint goes back there while it has none of its own.
+        """
+        named = Path(self.run.resume_path) if self.run.resume_path else None
+        if named and (self.run.resume_attempt == self.attempt.number or newest is None):
+            return named
+        return newest
+
+    def _evaluate(self) -> dict[str, Any]:
+        from training import evaluate
+
+        params = self.run.params
+        report = evaluate.evaluate_checkpoint(
+            step_dir=Path(params["step_dir"]),
+            examples=self.examples[params["split"]],
+            split=params["split"],
+            limit=params["limit"],
+            seed=self.config.seed,
+            device=self._select_device(),
+            recorder=self.recorder,
+            checkers=checkers(),
+            cache_dir=_cache_dir(),
+        )
+        self.recorder.evaluation(report)
+        return {"status": "completed", "step": report.step}
+
+    def _generate(self) -> dict[str, Any]:
+        from training import generate
+
+        params = self.run.params
+        self.recorder.phase("generating", params["step"])
+        [text] = generate.generate_text(
+            step_dir=Path(params["step_dir"]),
+            prompts=[params["prompt"]],
+            max_new_tokens=params["max_new_tokens"],
+            device=self._select_device(),
+            cache_dir=_cache_dir(),
+        )
+        found = {"text": text.text, "tokens": text.tokens, "stopped_at_eos": text.stopped_at_eos}
+        return {"status": "completed", "step": params["step"], "result": found}
+
+    def _bench(self) -> dict[str, Any]:
+        from training import bench
+
+        params = self.run.params
+        record = bench.bench(
+            config=self.config,
+            examples=self.examples.get("train") or None,
+            device=self._select_device(),
+            recorder=self.recorder,
+            steps=params["steps"],
+            profile_dir=Path(params["profile_dir"]) if params.get("profile_dir") else None,
+            cache_dir=_cache_dir(),
+        )
+        return {"status": "completed", "step": params["steps"], "result": record}
+
+
+def load_examples(dataset: Dataset, split: str) -> list[TraceExample]:
+    """Read one split of a dataset, in order, as plain data for training."""
+    return [
+        TraceExample(
+            trace_id=trace.content_hash,
+            prompt=trace.prompt,
+            steps=tuple(trace.steps),
+            final_answer=trace.final_answer,
+            family=trace.family,
+        )
+        for trace in member_traces(dataset=dataset, split=split)
+    ]
+
+
+def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
+    """Carry out an attempt that a supervisor has claimed. Returns the exit code of the process.
+
+    A child that is not (any more) wanted ends with `EXIT_STALE` and touches nothing.
+    """
+    # Until the listener stands, a signal ends the process: nothing has begun.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    attempt = (
+        Attempt.objects.select_related("run__dataset")
+        .filter(run_id=run_id, number=attempt_number, run__attempt=attempt_number, run__status__in=SUPERVISED)
+        .first()
+    )
+    if attempt is None:
+        _say(f"Run {run_id} is not claimed as attempt {attempt_number}; nothing to do.")
+        return EXIT_STALE
+    return Execution(attempt.run, attempt, supervisor_pid=supervisor_pid).carry_out()
+
+
+def _cache_dir() -> Path:
+    return Path(settings.TUNIX_ARTIFACTS_DIR) / "cache" / "xla"
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)

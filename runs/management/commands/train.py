@@ -1,0 +1,149 @@
+"""Train a model on a dataset of reasoning traces, or take an interrupted training up again."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.urls import reverse
+
+from datasets_app.selectors import resolve_dataset
+from runs import launching, services
+from runs.devices import require_jax
+from runs.models import Run
+from runs.resuming import ResumePlan, plan_resume
+from runs.states import Kind, Status
+from training.config import TrainConfig
+from tunix_site.commands import add_flag
+from tunix_site.errors import UserError
+
+SMOKE_EVAL_TRACES = 32
+# Flags that describe a new recipe; a resumed run keeps its own.
+RECIPE_FLAGS = ("steps", "smoke_steps", "model", "overrides", "save_every_steps")
+
+
+class Command(launching.RunCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        launching.add_recipe_flags(parser)
+        add_flag(parser, "--smoke-steps", type=launching.positive, metavar="N", help="a short trial of N steps")
+        add_flag(parser, "--save-every-steps", type=launching.natural, metavar="N", help="checkpoint interval")
+        add_flag(parser, "--checkpoint-dir", type=Path, metavar="D", help="folder that gets D/<run>/<step>/")
+        add_flag(parser, "--resume-from", metavar="latest|RUN|PATH", help="take an interrupted training up")
+        add_flag(parser, "--name", default="", help="a name to find the run by")
+        launching.add_mode_flags(parser)
+
+    def run(self, **options: Any) -> dict[str, Any] | None:
+        if options["smoke_steps"] is not None and options["steps"] is not None:
+            raise CommandError("Give --steps or --smoke-steps, not both.", returncode=2)
+        if options["resume_from"] is None and not options["dataset"]:
+            raise CommandError("Give --dataset KEY (or --resume-from).", returncode=2)
+        require_jax()
+        if not (options["foreground"] or options["detach"]):
+            launching.require_worker("the run")
+        mode = {"foreground": options["foreground"], "detach": options["detach"]}
+        if options["resume_from"] is not None:
+            run = self._resume(plan_resume(options["resume_from"], dataset=options["dataset"]), options, mode)
+        else:
+            run = self.carry_out(self._create(options), **mode)
+        if not options["detach"]:
+            self.require_success(run, also=frozenset({Status.STOPPED}))
+        self._tell(run)
+        return report(run)
+
+    def _create(self, options: dict[str, Any], plan: ResumePlan | None = None) -> Run:
+        dataset = resolve_dataset(address=options["dataset"]) if options["dataset"] else plan and plan.dataset
+        if dataset is None:
+            raise UserError("The checkpoint's dataset is not in this database.", hint="Name one with --dataset KEY.")
+        config = self._config(options, plan.config if plan else None)
+        return services.create_run(
+            kind=Kind.TRAIN,
+            config=config,
+            device=launching.device_from_flags(options),
+            dataset=dataset,
+            total_steps=config.steps,
+            name=options["name"],
+            parent=plan.run if plan else None,
+            parent_step=plan.step if plan else None,
+            resume_path=str(plan.step_dir) if plan else "",
+            checkpoint_root=options["checkpoint_dir"],
+        )
+
+    def _config(self, options: dict[str, Any], base: TrainConfig | None) -> TrainConfig:
+        defaults: dict[str, Any] = base.model_dump() if base else {}
+        smoke = options["smoke_steps"]
+        if smoke is not None:
+            defaults |= {
+                "steps": smoke,
+                "warmup_steps": min(100, smoke // 10),
+                "eval_every_steps": 0,
+                "final_eval_limit": SMOKE_EVAL_TRACES,
+            }
+        if options["save_every_steps"] is not None:
+            defaults["save_every_steps"] = options["save_every_steps"]
+        return launching.config_from_flags(options, **defaults)
+
+    def _resume(self, plan: ResumePlan, options: dict[str, Any], mode: dict[str, bool]) -> Run:
+        """Go on with the plan's run; a checkpoint of no interrupted run starts a new one from there."""
+        changed = [name for name in RECIPE_FLAGS if options[name] not in (None, [])]
+        if plan.continues and not (plan.named_by_path and (changed or options["dataset"])):
+            assert plan.run is not None
+            self._refuse_changes(plan.run, changed, options)
+            return self.carry_out(plan.run, resume_path=plan.named_path, **mode)
+        return self.carry_out(self._create(options, plan), **mode)
+
+    def _refuse_changes(self, run: Run, changed: list[str], options: dict[str, Any]) -> None:
+        """Refuse flags that would change the frozen recipe; the same values again are harmless."""
+        if options["device"] not in (None, run.device_kind):
+            raise UserError(
+                f"Run {run.pk} was made for {run.device_kind}; on {options['device']} it would not repeat bit by bit.",
+                hint=f"Drop --device, or start a new run from its checkpoint: --resume-from {run.checkpoint_dir}/STEP.",
+            )
+        if not changed:
+            return
+        own = TrainConfig.model_validate(run.config)
+        wanted = self._config(options, own)
+        differing = [
+            f"{name}={getattr(own, name)!r} (you gave {getattr(wanted, name)!r})"
+            for name in TrainConfig.model_fields
+            if getattr(own, name) != getattr(wanted, name)
+        ]
+        if differing:
+            raise UserError(
+                f"Run {run.pk} resumes with its own frozen config, which differs: {', '.join(differing)}.",
+                hint=f"Drop those flags, or start a new run from its checkpoint: --resume-from {run.checkpoint_dir}/STEP.",
+            )
+
+    def _tell(self, run: Run) -> None:
+        if self.as_json or not run.is_ended:
+            return
+        loss = f", loss {run.final_loss:.4f}" if run.final_loss is not None else ""
+        self.say(f"Run {run.pk} {run.status} at step {run.step}/{run.total_steps}{loss}.")
+        evaluation = run.evaluations.filter(superseded=False).order_by("-final", "-step").first()
+        if evaluation is not None:
+            self.say(
+                f"Held-out answers right: {evaluation.correct} of {evaluation.n} = {evaluation.answer_accuracy:.1%} "
+                f"(95 % interval {evaluation.interval_low:.1%} to {evaluation.interval_high:.1%})."
+            )
+        if run.status == Status.STOPPED:
+            self.say(f"Go on with: manage.py train --resume-from {run.pk}")
+        self.say(f"Its page: {reverse('runs:detail', args=[run.pk])}")
+
+
+def report(run: Run) -> dict[str, Any]:
+    """Give what ``train --json`` prints."""
+    return {
+        "run_id": run.pk,
+        "status": run.status,
+        "step": run.step,
+        "total_steps": run.total_steps,
+        "final_loss": run.final_loss,
+        "content_hash": run.dataset.content_hash if run.dataset else None,
+        "dataset": run.dataset.key if run.dataset else None,
+        "params_hash": run.params_hash or None,
+        "attempt": run.attempt,
+        "device": run.device_kind,
+        "checkpoint_dir": run.checkpoint_dir,
+        "url": reverse("runs:detail", args=[run.pk]),
+    }

@@ -1,0 +1,16 @@
+"""Tables of the runs app: the run and its attempts, and what runs leave behind."""
+
+from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
+from runs.models.run import Attempt, DeviceLease, Run, Worker
+
+__all__ = [
+    "Attempt",
+    "Benchmark",
+    "Checkpoint",
+    "DeviceLease",
+    "Evaluation",
+    "MetricPoint",
+    "Run",
+    "Sample",
+    "Worker",
+]

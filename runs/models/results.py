@@ -1,0 +1,152 @@
+"""What runs leave behind: metric points, checkpoints, evaluations, samples, benchmarks."""
+
+from pathlib import Path
+
+from django.db import models
+
+from datasets_app.models import Dataset
+from runs.models.run import Run
+
+
+class MetricPoint(models.Model):
+    """One value of one metric at one step of one attempt.
+
+    ``value`` is NULL where the number was not finite; ``non_finite`` then says which it
+    was. Points that a resume overtook stay, marked ``superseded``.
+    """
+
+    NON_FINITE = [("nan", "NaN"), ("inf", "+∞"), ("-inf", "-∞")]
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="points", db_index=False)
+    name = models.CharField(max_length=80)
+    step = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField()
+    value = models.FloatField(null=True)
+    non_finite = models.CharField(max_length=4, blank=True, choices=NON_FINITE)
+    superseded = models.BooleanField(default=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["run", "name", "step", "attempt"]
+        constraints = [
+            # The same index serves every read of a series.
+            models.UniqueConstraint(fields=["run", "name", "step", "attempt"], name="one_point_a_step")
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} {self.name}[{self.step}] = {self.value}"
+
+
+class Checkpoint(models.Model):
+    """A checkpoint that was complete on disk when it was recorded."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="checkpoints", db_index=False)
+    step = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField()
+    path = models.CharField(max_length=1000)
+    size_bytes = models.PositiveBigIntegerField()
+    metadata = models.JSONField(default=dict)
+    superseded = models.BooleanField(default=False)
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="when its files were found gone")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["run", "-step", "-attempt"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "step", "attempt"], name="one_checkpoint_a_step")
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id}, step {self.step}"
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the folder is still there."""
+        return Path(self.path).is_dir()
+
+
+class Evaluation(models.Model):
+    """Loss and graded answers of one checkpoint on one split of one dataset.
+
+    ``run`` is the run whose model was graded; ``made_by`` the run that did the grading
+    (the same one for evaluations during training).
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="evaluations")
+    made_by = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="made_evaluations")
+    attempt = models.PositiveIntegerField()
+    step = models.PositiveIntegerField()
+    dataset = models.ForeignKey(Dataset, null=True, on_delete=models.PROTECT, related_name="evaluations")
+    split = models.CharField(max_length=16)
+    final = models.BooleanField(default=False)
+    n = models.PositiveIntegerField()
+    correct = models.PositiveIntegerField()
+    loss = models.FloatField(null=True)
+    answer_accuracy = models.FloatField()
+    interval_low = models.FloatField()
+    interval_high = models.FloatField()
+    step_accuracy = models.FloatField(null=True)
+    seconds = models.FloatField()
+    generated_tokens = models.PositiveIntegerField()
+    superseded = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["run", "step", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["made_by", "attempt", "step", "split", "final"], name="one_evaluation_a_step"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id}, step {self.step}: {self.correct}/{self.n}"
+
+
+class Sample(models.Model):
+    """One held-out prompt of an evaluation, what the model wrote, and the verdicts."""
+
+    evaluation = models.ForeignKey(
+        Evaluation, on_delete=models.CASCADE, related_name="samples", db_index=False
+    )
+    position = models.PositiveIntegerField()
+    trace_hash = models.CharField(max_length=64)
+    prompt = models.TextField()
+    expected_steps = models.JSONField(default=list)
+    expected_answer = models.TextField()
+    generated_text = models.TextField()
+    generated_steps = models.JSONField(default=list)
+    steps_valid = models.JSONField(default=list, help_text="true, false or null for each generated step")
+    answer = models.TextField(null=True)  # noqa: DJ001  no answer at all differs from an empty one
+    correct = models.BooleanField()
+    rule = models.CharField(max_length=40)
+
+    class Meta:
+        ordering = ["evaluation", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["evaluation", "position"], name="one_sample_a_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"sample {self.position} of evaluation {self.evaluation_id}"
+
+
+class Benchmark(models.Model):
+    """The record of one benchmark run, as it also stands in ``artifacts/benchmarks/<id>.json``."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="benchmark")
+    record = models.JSONField()
+    device_name = models.CharField(max_length=200)
+    model = models.CharField(max_length=60)
+    batch_size = models.PositiveIntegerField()
+    sequence_length = models.PositiveIntegerField()
+    precision = models.CharField(max_length=16)
+    step_time_median = models.FloatField(help_text="seconds")
+    tokens_per_second = models.FloatField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"benchmark {self.pk}: {self.model} on {self.device_name}"

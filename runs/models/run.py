@@ -1,0 +1,172 @@
+"""A run, its attempts, and the device that an attempt holds."""
+
+from pathlib import Path
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.urls import reverse
+
+from datasets_app.models import Dataset
+from runs.states import ALIVE, ENDED, INTERRUPTED, SUPERVISED, Kind, Status
+
+
+class Run(models.Model):
+    """One job on one device: training, evaluation, generation or a benchmark.
+
+    The row is the truth about the job. ``attempt`` counts its starts and is the fencing
+    token: whoever writes for an older attempt is turned away.
+    """
+
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.TRAIN)
+    name = models.CharField(max_length=300, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.DRAFT, db_index=True)
+    phase = models.CharField(max_length=16, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    reason = models.TextField(blank=True, help_text="why the run stands where it stands")
+    error = models.TextField(blank=True, help_text="the last lines of a failed attempt's log")
+
+    dataset = models.ForeignKey(
+        Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    config = models.JSONField(help_text="the frozen TrainConfig")
+    params = models.JSONField(default=dict, blank=True, help_text="what this kind of run needs besides")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children"
+    )
+    parent_step = models.PositiveIntegerField(null=True, blank=True)
+
+    device_kind = models.CharField(max_length=8, choices=[("cpu", "CPU"), ("gpu", "GPU")])
+    device_index = models.PositiveSmallIntegerField(default=0)
+    device_uuid = models.CharField(max_length=80, blank=True)
+    device_name = models.CharField(max_length=200, blank=True)
+
+    checkpoint_dir = models.CharField(max_length=1000, blank=True, help_text="this run's own checkpoint folder")
+    resume_path = models.CharField(max_length=1000, blank=True, help_text="checkpoint named to start from")
+    resume_attempt = models.PositiveIntegerField(default=1, help_text="the attempt that resume_path was named for")
+
+    step = models.PositiveIntegerField(default=0)
+    total_steps = models.PositiveIntegerField(default=0, validators=[MinValueValidator(0)])
+    final_loss = models.FloatField(null=True, blank=True)
+    params_hash = models.CharField(max_length=64, blank=True)
+    result = models.JSONField(default=dict, blank=True)
+    provenance = models.JSONField(default=dict, blank=True)
+
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [
+            ("operate_run", "Can start, stop and resume runs"),
+        ]
+        indexes = [models.Index(fields=["kind", "-id"])]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}" + (f" “{self.name}”" if self.name else "")
+
+    def get_absolute_url(self) -> str:
+        """Address of the run's page."""
+        return reverse("runs:detail", args=[self.pk])
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the run will still change by itself."""
+        return self.status in ALIVE
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether a supervisor holds the run."""
+        return self.status in SUPERVISED
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the last attempt is over."""
+        return self.status in ENDED
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether another attempt may take the run up."""
+        return self.status in INTERRUPTED
+
+    @property
+    def progress_percent(self) -> int:
+        """Steps done in percent of all."""
+        return min(100, round(100 * self.step / self.total_steps)) if self.total_steps else 0
+
+    @property
+    def directory(self) -> Path:
+        """Folder of the run's own files: journals, logs, provenance."""
+        return Path(settings.TUNIX_ARTIFACTS_DIR) / "runs" / str(self.pk)
+
+    def attempt_directory(self, number: int) -> Path:
+        """Folder of one attempt: ``metrics.jsonl`` and ``log.txt``."""
+        return self.directory / f"attempt-{number}"
+
+
+class Attempt(models.Model):
+    """One start of a run: who supervised it, where, and how it ended."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts", db_index=False)
+    number = models.PositiveIntegerField()
+    host = models.CharField(max_length=255)
+    supervisor_pid = models.PositiveIntegerField(null=True, blank=True)
+    supervisor_started = models.FloatField(null=True, blank=True, help_text="process start, tells a reused pid")
+    child_pid = models.PositiveIntegerField(null=True, blank=True)
+    child_started = models.FloatField(null=True, blank=True)
+    device = models.CharField(max_length=120)
+    start_step = models.PositiveIntegerField(default=0)
+    end_step = models.PositiveIntegerField(null=True, blank=True)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.STARTING)
+    reason = models.TextField(blank=True)
+    journal_offset = models.PositiveBigIntegerField(default=0, help_text="bytes of the journal already stored")
+    last_word = models.JSONField(default=dict, blank=True, help_text="what the child said at its end")
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["run", "number"]
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="one_attempt_a_number")]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id}, attempt {self.number}"
+
+
+class DeviceLease(models.Model):
+    """The right to use one device of one host; the constraint makes it exclusive."""
+
+    host = models.CharField(max_length=255)
+    device = models.CharField(max_length=120, help_text="cpu:0, or a GPU's UUID")
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="lease")
+    attempt = models.PositiveIntegerField()
+    acquired_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["host", "device"]
+        constraints = [models.UniqueConstraint(fields=["host", "device"], name="one_run_a_device")]
+
+    def __str__(self) -> str:
+        return f"{self.device} on {self.host}: run {self.run_id}"
+
+
+class Worker(models.Model):
+    """A running ``manage.py worker``, known by its heartbeat."""
+
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(auto_now_add=True)
+    beat_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-beat_at"]
+        constraints = [models.UniqueConstraint(fields=["host", "pid"], name="one_worker_a_process")]
+
+    def __str__(self) -> str:
+        return f"worker {self.pid} on {self.host}"

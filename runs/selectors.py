@@ -1,0 +1,121 @@
+"""Reads that span models: finding runs and checkpoints, and what pages and API show."""
+
+import datetime as dt
+from pathlib import Path
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from datasets_app.models import Dataset
+from runs.models import Checkpoint, Evaluation, Run, Sample, Worker
+from runs.states import INTERRUPTED, Kind
+from tunix_site.errors import InvalidInputError, NotFoundError
+
+WORKER_FRESH_S = 20
+
+
+def get_run(*, run_id: int | str) -> Run:
+    """Find a run by its number.
+
+    Raises:
+        NotFoundError: naming the newest runs there are.
+    """
+    text = str(run_id)
+    run = Run.objects.filter(pk=int(text)).first() if text.isdecimal() and len(text) < 19 else None
+    if run is None:
+        newest = ", ".join(str(pk) for pk in Run.objects.values_list("pk", flat=True)[:5])
+        raise NotFoundError(
+            f"There is no run {text}.", hint=f"The newest runs are: {newest}." if newest else "There are no runs yet."
+        )
+    return run
+
+
+def newest_interrupted_run(*, dataset_key: str | None) -> Run:
+    """Find the newest training that was stopped, failed or lost, of one dataset key or of any.
+
+    Raises:
+        NotFoundError: when there is none.
+    """
+    runs = Run.objects.filter(kind=Kind.TRAIN, status__in=INTERRUPTED)
+    where = ""
+    if dataset_key:
+        key = dataset_key.partition("@")[0]
+        runs, where = runs.filter(dataset__key=key), f" on {key}"
+    run = runs.order_by("-id").first()
+    if run is None:
+        raise NotFoundError(
+            f"There is no interrupted run{where} to resume.", hint="Start one with `manage.py train --dataset KEY`."
+        )
+    return run
+
+
+def find_checkpoint(*, run: Run, which: str) -> Checkpoint:
+    """Find a checkpoint of a run that is still on disk: ``latest``, ``best`` or a step number.
+
+    ``best`` is the highest answer accuracy in an evaluation of that step, then the lowest
+    evaluation loss, then the later step.
+
+    Raises:
+        InvalidInputError: for a text that is none of the three.
+        NotFoundError: naming the steps that there are.
+    """
+    if which not in {"latest", "best"} and not which.isdecimal():
+        raise InvalidInputError(f"--checkpoint {which!r}: write latest, best or a step number.")
+    kept = [row for row in live_checkpoints(run=run) if row.on_disk]
+    if not kept:
+        raise NotFoundError(f"Run {run.pk} has no checkpoint on disk.", hint=f"It is {run.status} at step {run.step}.")
+    if which == "latest":
+        return kept[0]
+    if which == "best":
+        return max(kept, key=_quality)
+    for row in kept:
+        if row.step == int(which):
+            return row
+    steps = ", ".join(str(row.step) for row in kept)
+    raise NotFoundError(f"Run {run.pk} has no checkpoint of step {which} on disk.", hint=f"There are: {steps}.")
+
+
+def _quality(row: Checkpoint) -> tuple[float, float, int]:
+    evaluation = (
+        Evaluation.objects.filter(made_by=row.run_id, step=row.step, superseded=False).order_by("-n").first()
+    )
+    if evaluation is None:
+        return (-1.0, float("-inf"), row.step)
+    loss = evaluation.loss if evaluation.loss is not None else float("inf")
+    return (evaluation.answer_accuracy, -loss, row.step)
+
+
+def live_checkpoints(*, run: Run) -> QuerySet[Checkpoint]:
+    """List the run's checkpoints, newest step first, without superseded and removed ones."""
+    return Checkpoint.objects.filter(run=run, superseded=False, removed_at=None).order_by("-step", "-attempt")
+
+
+def run_of_checkpoint_path(*, step_dir: Path) -> Run | None:
+    """Find the run whose checkpoint folder holds this step folder."""
+    return Run.objects.filter(kind=Kind.TRAIN, checkpoint_dir=str(step_dir.parent)).order_by("-id").first()
+
+
+def run_evaluations(*, run: Run) -> QuerySet[Evaluation]:
+    """List the evaluations of a run's model, by step, without superseded ones."""
+    return Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").order_by("step", "id")
+
+
+def headline_evaluation(*, run: Run) -> Evaluation | None:
+    """Find the evaluation that says most about a run: the final one, else the last."""
+    return run_evaluations(run=run).order_by("-final", "-step", "-id").first()
+
+
+def evaluation_samples(*, evaluation: Evaluation) -> QuerySet[Sample]:
+    """List an evaluation's samples in order."""
+    return Sample.objects.filter(evaluation=evaluation).order_by("position")
+
+
+def live_workers() -> QuerySet[Worker]:
+    """List the workers whose heartbeat is fresh."""
+    fresh = timezone.now() - dt.timedelta(seconds=WORKER_FRESH_S)
+    return Worker.objects.filter(beat_at__gte=fresh)
+
+
+def runs_of_dataset(*, dataset: Dataset) -> QuerySet[Run]:
+    """List the runs that used a dataset's content, newest first."""
+    return Run.objects.filter(dataset=dataset).order_by("-id")
