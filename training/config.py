@@ -33,7 +33,9 @@ class TrainConfig(BaseModel):
     final_learning_rate: Annotated[float, Field(ge=0, le=10)] = Field(
         1e-4, description="learning rate at the end of the cosine"
     )
-    warmup_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(100, description="linear warm-up, in updates")
+    warmup_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
+        100, description="linear warm-up, in updates; at most a quarter of all steps"
+    )
     weight_decay: Annotated[float, Field(ge=0, le=10)] = Field(0.1, description="AdamW decay of matrices")
     beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="AdamW first moment")
     beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="AdamW second moment")
@@ -42,12 +44,17 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="compute type: auto is bf16 on a GPU and fp32 on a CPU; parameters stay fp32"
     )
+    attention: Literal["auto", "dense", "chunked", "cudnn"] = Field(
+        "auto", description="auto takes the fastest that the device has; what ran stands in the provenance"
+    )
     eval_every_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
         250, description="evaluate every so many updates; 0: only at the end"
     )
     eval_limit: PositiveInt = Field(64, description="held-out traces per evaluation during training")
     final_eval_limit: PositiveInt = Field(1000, description="held-out traces in the final evaluation")
-    eval_batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(128, description="prompts generated together")
+    eval_batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(
+        128, description="prompts generated together"
+    )
     max_new_tokens: Annotated[int, Field(ge=0, le=131072)] = Field(
         0, description="longest generated answer in tokens; 0: a quarter longer than the longest expected"
     )

@@ -47,7 +47,8 @@ class EvaluationReport:
 
     ``loss`` is nats per supervised token; ``interval`` the 95 % Wilson interval of the
     answer accuracy; ``step_accuracy`` the share of checked steps that are valid, None
-    where nothing could be checked; ``seconds`` wall time of generation and loss.
+    where nothing could be checked; ``overlap`` how many of the ``n`` prompts also stand in
+    the training split; ``seconds`` wall time of generation and loss.
     """
 
     step: int
@@ -62,6 +63,7 @@ class EvaluationReport:
     generated_tokens: int
     final: bool
     samples: Sequence[GradedSample] = field(default_factory=tuple)
+    overlap: int = 0
 
 
 class Recorder(Protocol):

@@ -1,0 +1,197 @@
+"""The layout of checkpoints on disk: finding, reading, verifying and thinning them out.
+
+``root/<step>/`` holds ``state/`` (Orbax) and ``metadata.json``, which lists size and SHA-256
+of every other file. The directory gets its name only when all of it is on the disk, so a
+number as name means complete; names with a leading dot are work in progress or set aside.
+Imports no JAX, so the site reads it too.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from training.errors import CheckpointError
+
+FORMAT_VERSION: Final = 1
+METADATA_NAME: Final = "metadata.json"
+STATE_NAME: Final = "state"
+PARTIAL_PREFIX: Final = ".partial-"
+ASIDE_PREFIX: Final = ".set-aside-"
+
+_STEP_NAME: Final = re.compile(r"0|[1-9][0-9]*")
+_BLOCK: Final = 1 << 20
+
+
+def step_dirs(root: Path) -> list[tuple[int, Path]]:
+    """List (step, directory) under the root, newest first, without looking inside."""
+    if not root.is_dir():
+        return []
+    found = [(int(path.name), path) for path in root.iterdir() if _STEP_NAME.fullmatch(path.name)]
+    return sorted(((step, path) for step, path in found if path.is_dir()), reverse=True)
+
+
+def newest_sound_step_dir(root: Path) -> Path | None:
+    """Return the newest checkpoint whose every file has its recorded size and hash, else None."""
+    for _, path in step_dirs(root):
+        try:
+            verify(path)
+        except CheckpointError:
+            continue
+        return path
+    return None
+
+
+def damaged_step_dirs(root: Path) -> dict[Path, str]:
+    """Name the checkpoints under the root that cannot be used, with the reason."""
+    found = {}
+    for _, path in step_dirs(root):
+        try:
+            verify(path)
+        except CheckpointError as error:
+            found[path] = str(error)
+    return found
+
+
+def read_metadata(step_dir: Path) -> dict[str, Any]:
+    """Read what a checkpoint says about itself.
+
+    Raises:
+        CheckpointError: when there is no checkpoint, its metadata cannot be read, or it was
+            written by a newer format.
+    """
+    path = step_dir / METADATA_NAME
+    try:
+        metadata = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        reason = "has no metadata.json" if step_dir.is_dir() else "does not exist"
+        raise CheckpointError(f"{step_dir} is no complete checkpoint: it {reason}.") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"Checkpoint {step_dir} is damaged: {METADATA_NAME}: {error}.") from error
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("files"), dict):
+        raise CheckpointError(f"Checkpoint {step_dir} is damaged: {METADATA_NAME} lists no files.")
+    version = metadata.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"Checkpoint {step_dir} has format version {version!r}; this version of the project reads "
+            f"{FORMAT_VERSION}. Use the version that wrote it."
+        )
+    return metadata
+
+
+def verify(step_dir: Path) -> dict[str, Any]:
+    """Check every file against its recorded size and hash, and return the metadata.
+
+    Raises:
+        CheckpointError: naming the checkpoint, the first file that differs and how.
+    """
+    metadata = read_metadata(step_dir)
+    if str(metadata.get("step")) != step_dir.name:
+        raise CheckpointError(
+            f"Checkpoint {step_dir} is damaged: its metadata belong to step {metadata.get('step')}."
+        )
+    for name, expected in metadata["files"].items():
+        path = step_dir / name
+        try:
+            size = path.stat().st_size
+            if size != expected["size"]:
+                raise CheckpointError(
+                    f"Checkpoint {step_dir} is damaged: {name} has {size:,} bytes, not {expected['size']:,}."
+                )
+            if _sha256(path) != expected["sha256"]:
+                raise CheckpointError(
+                    f"Checkpoint {step_dir} is damaged: {name} has other bytes than written."
+                )
+        except FileNotFoundError:
+            raise CheckpointError(f"Checkpoint {step_dir} is damaged: {name} is missing.") from None
+        except (OSError, TypeError, KeyError) as error:
+            raise CheckpointError(f"Checkpoint {step_dir} cannot be read: {name}: {error}.") from error
+    return metadata
+
+
+def seal(partial: Path, final: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a written directory a checkpoint: hash and sync its files, add metadata, give it its name.
+
+    An older directory of that name is replaced. Returns the metadata.
+    """
+    files = {}
+    for path in sorted(path for path in partial.rglob("*") if path.is_file()):
+        files[path.relative_to(partial).as_posix()] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+        _sync(path)
+    metadata = {**facts, "format_version": FORMAT_VERSION, "files": files}
+    _write_json(partial / METADATA_NAME, metadata)
+    for directory in (path for path in partial.rglob("*") if path.is_dir()):
+        _sync(directory)
+    _sync(partial)
+    if final.exists():
+        set_aside(final)
+    partial.rename(final)
+    _sync(final.parent)
+    return metadata
+
+
+def amend(step_dir: Path, **facts: Any) -> None:
+    """Change facts in a checkpoint's metadata, in one atomic replacement."""
+    metadata = {**read_metadata(step_dir), **facts}
+    fresh = step_dir / f".{METADATA_NAME}"
+    _write_json(fresh, metadata)
+    fresh.replace(step_dir / METADATA_NAME)
+    _sync(step_dir)
+
+
+def size_of(step_dir: Path) -> int:
+    """Add up the bytes of all files of a checkpoint."""
+    return sum(path.stat().st_size for path in step_dir.rglob("*") if path.is_file())
+
+
+def set_aside(step_dir: Path) -> Path:
+    """Rename a checkpoint so that nothing takes it for one any more; its files stay."""
+    number = 0
+    while (target := step_dir.with_name(f"{ASIDE_PREFIX}{step_dir.name}-{number}")).exists():
+        number += 1
+    return step_dir.rename(target)
+
+
+def prepare_root(root: Path, *, after_step: int) -> list[Path]:
+    """Make the root ready for a start after the given step, and return what was set aside.
+
+    Leftovers of an interrupted save are removed. Later checkpoints are set aside: this start
+    overtakes them, and the next resume must not go back to them.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for path in root.glob(f"{PARTIAL_PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    return [set_aside(path) for step, path in step_dirs(root) if step > after_step]
+
+
+def thin_out(root: Path, *, keep: int) -> list[Path]:
+    """Delete all but the newest ``keep`` checkpoints and return what was deleted."""
+    old = [path for _, path in step_dirs(root)[keep:]]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return old
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,15 @@
+"""Compiled programs kept on disk, so that a second start of the same recipe begins at once."""
+
+from pathlib import Path
+
+import jax
+
+
+def use_cache(directory: Path | None) -> None:
+    """Keep every compiled program in the directory, however fast it compiled; None leaves all as it is."""
+    if directory is None:
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
