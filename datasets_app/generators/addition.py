@@ -43,7 +43,7 @@ class Addition(Family[Sum, Columns]):
                 # leading and an inner digit, 55 pairs of two inner ones.
                 lead = 36 if left == right else 45 * 9 * 10 ** (abs(left - right) - 1)
                 plain += int(55 ** (short - 1)) * lead
-        return pairs - plain
+        return int(pairs - plain)
 
     @property
     def parameters(self) -> dict[str, int]:

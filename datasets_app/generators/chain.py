@@ -33,7 +33,7 @@ class Chain(Family[tuple[int, list[Operation]], int]):
     @property
     def capacity(self) -> int:
         """Ten first digits, and 25 operations in each place."""
-        return 10 * sum(map(len, _OPERANDS.values())) ** self.operations
+        return int(10 * sum(map(len, _OPERANDS.values())) ** self.operations)
 
     @property
     def parameters(self) -> dict[str, int]:

@@ -1,0 +1,142 @@
+"""The files of a dataset: ``traces.jsonl`` and a manifest, both derived from the database.
+
+They lie in ``artifacts/datasets/<key>/`` and hold the content that the bare key addresses.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from datasets_app import selectors
+from datasets_app.formats import export_lines
+from datasets_app.models import SHORT_HASH, Dataset
+from datasets_app.publishing import newest_of_key
+from datasets_app.traces import TRACE_VERSION
+from tunix_site.errors import NotFoundError, UserError
+
+MANIFEST_VERSION = 1
+MANIFEST, TRACES = "manifest.json", "traces.jsonl"
+
+
+def datasets_dir() -> Path:
+    """Give the folder that holds the files of all datasets."""
+    return Path(settings.TUNIX_ARTIFACTS_DIR) / "datasets"
+
+
+def folder_of(key: str) -> Path:
+    """Give the folder of one key."""
+    return datasets_dir() / key
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Derive from the database what the manifest says, apart from the sizes of files."""
+    parent = dataset.parent.content_hash if dataset.parent else None
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "trace_version": TRACE_VERSION,
+        "key": dataset.key,
+        "content_hash": dataset.content_hash,
+        "hash_prefix": dataset.content_hash[:SHORT_HASH],
+        "address": dataset.address,
+        "parent": parent,
+        "description": dataset.description,
+        "trace_count": dataset.trace_count,
+        "splits": {"train": dataset.train_count, "test": dataset.test_count},
+        "families": selectors.family_counts(dataset=dataset),
+        "generator": dataset.generator or None,
+        "generator_version": dataset.generator_version,
+        "recipe": dataset.recipe,
+        "source": dataset.source,
+        "licence": dataset.licence,
+        "provenance": selectors.provenance_counts(dataset=dataset),
+        "created": dataset.published_at.isoformat() if dataset.published_at else None,
+    }
+
+
+def write_files(*, key: str) -> Path:
+    """Write ``traces.jsonl`` and then the manifest of the newest content of a key; gives their folder.
+
+    Each file is replaced in one move. Two writers take turns, and each looks up the newest
+    content in its turn, so an older one never overwrites a newer.
+
+    Raises:
+        NotFoundError: if nothing is published under the key.
+        UserError: if the files cannot be written; the dataset itself is safe in the database.
+    """
+    folder = folder_of(key)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _turn(folder):
+            dataset = newest_of_key(key)
+            if dataset is None:
+                raise NotFoundError(f"There is no dataset {key!r} to write files of.")
+            facts = _replace(folder / TRACES, export_lines(dataset=dataset, format="trace"))
+            content = describe(dataset) | {"files": {TRACES: facts}}
+            _replace(folder / MANIFEST, [json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"])
+    except OSError as error:
+        raise UserError(
+            f"Dataset {key} is stored, but its files in {folder} could not be written: {error.strerror}.",
+            hint=f"When that is put right: manage.py check_datasets {key} --repair",
+        ) from error
+    return folder
+
+
+def is_current(*, key: str) -> bool:
+    """Tell whether both files are there and the manifest is of the newest content (a quick look only)."""
+    newest = newest_of_key(key)
+    if newest is None or not (folder_of(key) / TRACES).is_file():
+        return False
+    try:
+        content = read_manifest(key)
+    except (OSError, ValueError):
+        return False
+    return content.get("content_hash") == newest.content_hash
+
+
+def read_manifest(key: str) -> dict[str, Any]:
+    """Read the manifest on disk.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no JSON object.
+    """
+    content = json.loads((folder_of(key) / MANIFEST).read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError("the manifest is no JSON object")
+    return content
+
+
+def _replace(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:
+    """Write a file beside the old one and move it into its place; gives digest, bytes and lines."""
+    digest, size, count = hashlib.sha256(), 0, 0
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            for line in lines:
+                out.write(line)
+                digest.update(line)
+                size += len(line)
+                count += 1
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.chmod(0o644)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return {"sha256": digest.hexdigest(), "bytes": size, "lines": count}
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

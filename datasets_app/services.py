@@ -1,0 +1,137 @@
+"""Changes to traces and datasets."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from datasets_app import manifest
+from datasets_app.generators import GeneratorSpec, generator_for
+from datasets_app.models import Dataset, Trace, TraceSource
+from datasets_app.publishing import Draft, Member, Progress, PublishResult, member_of, publish, store_traces
+from datasets_app.traces import TraceRecord, validate_trace
+
+KEPT_IN_MEMORY = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    """A seeded dataset, and whether this call made it."""
+
+    dataset: Dataset
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrace:
+    """A trace that was handed in, and whether it was new."""
+
+    trace: Trace
+    created: bool
+
+
+def seed_dataset(
+    *, key: str, count: int | None = None, seed: int = 0, progress: Progress | None = None
+) -> SeedResult:
+    """Generate a dataset; where the same content is there already, change nothing.
+
+    Another count, seed or generator version is another content of the same key, with the one
+    before as its parent. ``count`` None is the generator's default.
+
+    Raises:
+        InvalidInputError: unknown key, or a count or seed out of bounds.
+    """
+    spec = generator_for(key)
+    wanted = spec.default_count if count is None else count
+    spec.check_request(count=wanted, seed=seed)
+    draft = Draft(
+        key=key,
+        recipe=spec.recipe(count=wanted, seed=seed),
+        description=spec.summary,
+        source=spec.source,
+        licence=spec.licence,
+        generator=key,
+    )
+    if wanted <= KEPT_IN_MEMORY:
+        kept = list(_generated(spec, wanted, seed))
+        result = publish(draft=draft, members=lambda: kept, progress=progress)
+    else:
+        result = publish(draft=draft, members=lambda: _generated(spec, wanted, seed), progress=progress)
+    finish(result)
+    return SeedResult(result.dataset, result.created)
+
+
+def _generated(spec: GeneratorSpec, count: int, seed: int) -> Iterator[Member]:
+    for made in spec.generate(count=count, seed=seed):
+        yield member_of(made.record, family=made.family, source=spec.source, licence=spec.licence, meta={})
+
+
+def finish(result: PublishResult) -> None:
+    """Write the files of a key once its content is committed (again, where they are missing)."""
+    key = result.dataset.key
+    if result.created or not manifest.is_current(key=key):
+        transaction.on_commit(lambda: manifest.write_files(key=key))
+
+
+def store_handed_in(
+    *, records: Iterable[TraceRecord], source: str = "", licence: str = "", family: str = ""
+) -> list[StoredTrace]:
+    """Store traces that came by themselves, all or none; gives them in the order given.
+
+    The same trace again from the same source keeps one row, with the newest licence and meta.
+
+    Raises:
+        TraceError: if any trace breaks a rule; ``field`` is ``traces[N].…``.
+    """
+    members = list(_checked(records, source=source, licence=licence, family=family))
+    hashes = [member.content_hash for member in members]
+    with transaction.atomic():
+        before = set(
+            TraceSource.objects.filter(trace__content_hash__in=hashes).values_list(
+                "trace__content_hash", flat=True
+            )
+        )
+        ids = store_traces(members)
+        newest = {ids[member.content_hash]: member for member in members}
+        TraceSource.objects.bulk_create(
+            [_source_row(trace_id, newest[trace_id]) for trace_id in sorted(newest)],
+            update_conflicts=True,
+            unique_fields=["trace", "source"],
+            update_fields=["family", "licence", "meta"],
+        )
+    rows = Trace.objects.in_bulk(list(newest))
+    first_seen: set[str] = set(before)
+    stored = []
+    for member in members:
+        stored.append(
+            StoredTrace(rows[ids[member.content_hash]], created=member.content_hash not in first_seen)
+        )
+        first_seen.add(member.content_hash)
+    return stored
+
+
+def _checked(records: Iterable[TraceRecord], *, source: str, licence: str, family: str) -> Iterator[Member]:
+    for record in records:
+        validate_trace(record)
+        yield member_of(record, family=family, source=source, licence=licence, meta=record.meta)
+
+
+def _source_row(trace_id: int, member: Member) -> TraceSource:
+    return TraceSource(
+        trace_id=trace_id,
+        source=member.source,
+        family=member.family,
+        licence=member.licence,
+        meta=member.meta,
+    )
+
+
+def as_json(dataset: Dataset, *, created: bool) -> dict[str, Any]:
+    """Describe the outcome of a seeding or a build as commands print it."""
+    return {
+        "key": dataset.key,
+        "content_hash": dataset.content_hash,
+        "trace_count": dataset.trace_count,
+        "created": created,
+    }
