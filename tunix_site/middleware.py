@@ -20,19 +20,8 @@ OPEN_API_PATHS = frozenset({"/api/health"})
 DOCS_PATH = "/api/docs"
 STATIC_PREFIX = "/static/"
 ROLELESS_PREFIXES = ("/accounts/", "/admin/")
-PERMISSIONS_POLICY = ", ".join(
-    f"{feature}=()"
-    for feature in [
-        "accelerometer",
-        "camera",
-        "geolocation",
-        "gyroscope",
-        "magnetometer",
-        "microphone",
-        "payment",
-        "usb",
-    ]
-)
+UNUSED_FEATURES = ("camera", "display-capture", "geolocation", "gyroscope", "microphone", "payment", "usb")
+PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in UNUSED_FEATURES)
 
 
 class SiteHeadersMiddleware:
