@@ -116,6 +116,7 @@ function tooltipLines(item) {
 function optionsOf(state) {
   const text = colourOf("--text-soft");
   const grid = colourOf("--grid");
+  globalThis.Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   const axis = { grid: { color: grid, tickLength: 4 }, border: { color: grid } };
   return {
     animation: false,
@@ -128,6 +129,7 @@ function optionsOf(state) {
     scales: {
       x: {
         type: "linear",
+        bounds: "data",
         ...axis,
         ticks: { color: text, maxRotation: 0, autoSkipPadding: 18, precision: 0, callback: (value) => Number(value).toLocaleString("en") },
         title: { display: true, text: "step", color: text },
@@ -135,7 +137,6 @@ function optionsOf(state) {
       y: {
         type: state.logarithmic ? "logarithmic" : "linear",
         ...axis,
-        grace: state.logarithmic ? 0 : "4%",
         ticks: { color: text, maxTicksLimit: 7, callback: (value) => shortNumber(value) },
       },
     },
