@@ -137,18 +137,11 @@ def _install_with_uv(venv: Path, requirements: Path) -> bool:
     if found.returncode:
         return False
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    command = [
-        "uv",
-        "pip",
-        "install",
-        *quiet,
-        "--python",
-        venv_python(venv),
-        "--require-hashes",
-        "-r",
-        requirements,
-    ]
-    if subprocess.run(command, check=False, cwd=ROOT).returncode:
+    target = ["--python", venv_python(venv), "--require-hashes", "-r", requirements]
+    command = ["uv", "pip", "install", *quiet, *target]
+    # Trust the certificates that this machine trusts, as pip does (the second name is uv's older one).
+    environment = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", **os.environ}
+    if subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode:
         print("uv could not install the set; trying pip.", file=sys.stderr, flush=True)
         return False
     return True
