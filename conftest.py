@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A file, not memory: child processes must see the same rows (fixture `process_database`).
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
-        database["TEST"] = {"NAME": str(Path(_SESSION_DIR.name) / "test.sqlite3")}
+        database.setdefault("TEST", {})["NAME"] = str(Path(_SESSION_DIR.name) / "test.sqlite3")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

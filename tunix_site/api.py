@@ -1,16 +1,16 @@
 """The root of the REST API: what all routes share, and where the apps' routers hang."""
 
-import importlib
-import importlib.util
 import logging
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig
 from django.db import DatabaseError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
-from ninja import NinjaAPI, Router, Schema, Status
+from ninja import NinjaAPI, Schema, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
+from datasets_app.api import datasets_router, traces_router
+from runs.api import devices_router, training_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
 from tunix_site.errors import UserError
@@ -119,12 +119,7 @@ def health(request: HttpRequest) -> Status[HealthOut]:
     return Status(200, HealthOut(status="ok", database=True, version=__version__))
 
 
-for prefix, module, attribute in [
-    ("traces", "datasets_app.api", "traces_router"),
-    ("datasets", "datasets_app.api", "datasets_router"),
-    ("training", "runs.api", "training_router"),
-    ("devices", "runs.api", "devices_router"),
-]:
-    if importlib.util.find_spec(module) is not None:
-        router: Router = getattr(importlib.import_module(module), attribute)
-        api.add_router(prefix, router)
+api.add_router("traces", traces_router)
+api.add_router("datasets", datasets_router)
+api.add_router("training", training_router)
+api.add_router("devices", devices_router)

@@ -1,7 +1,5 @@
 """Every address of the site."""
 
-import importlib.util
-
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
@@ -11,18 +9,14 @@ from tunix_site.api import api
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="runs:list"), name="home"),
+    path("runs/", include("runs.urls")),
+    path("datasets/", include("datasets_app.urls")),
+    path("benchmarks/", include("runs.benchmark_urls")),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
 ]
-for prefix, module in [
-    ("runs/", "runs.urls"),
-    ("datasets/", "datasets_app.urls"),
-    ("benchmarks/", "runs.benchmark_urls"),
-]:
-    if importlib.util.find_spec(module) is not None:
-        urlpatterns.append(path(prefix, include(module)))
 
 handler400 = "tunix_site.views.bad_request"
 handler403 = "tunix_site.views.forbidden"

@@ -55,7 +55,14 @@ def test_a_bad_value_is_named_with_its_variable_and_what_is_allowed(read, value,
 
 def test_hosts_may_be_names_wildcards_and_addresses():
     env = Env({"X": "train.example.org, .example.net,10.0.0.3,::1,[::1],*"})
-    assert env.hosts("X", default=[]) == ["train.example.org", ".example.net", "10.0.0.3", "[::1]", "[::1]", "*"]
+    assert env.hosts("X", default=[]) == [
+        "train.example.org",
+        ".example.net",
+        "10.0.0.3",
+        "[::1]",
+        "[::1]",
+        "*",
+    ]
 
 
 def test_a_secret_may_come_from_a_file(tmp_path):
@@ -86,7 +93,11 @@ def test_a_relative_path_starts_at_the_base():
 
 @pytest.mark.parametrize(
     ("url", "name"),
-    [("sqlite:///my.db", BASE / "my.db"), ("sqlite:////data/my.db", Path("/data/my.db")), ("sqlite:///a%20b.db", BASE / "a b.db")],
+    [
+        ("sqlite:///my.db", BASE / "my.db"),
+        ("sqlite:////data/my.db", Path("/data/my.db")),
+        ("sqlite:///a%20b.db", BASE / "a b.db"),
+    ],
 )
 def test_an_sqlite_address_is_a_path(url, name):
     database = parse_database_url(url, base=BASE)
@@ -95,7 +106,9 @@ def test_an_sqlite_address_is_a_path(url, name):
 
 
 def test_a_postgresql_address_is_taken_apart():
-    database = parse_database_url("postgresql://ann:p%40ss@db.example.org:5433/tunix?sslmode=require", base=BASE)
+    database = parse_database_url(
+        "postgresql://ann:p%40ss@db.example.org:5433/tunix?sslmode=require", base=BASE
+    )
     assert (database["USER"], database["PASSWORD"], database["HOST"], database["PORT"], database["NAME"]) == (
         "ann",
         "p@ss",
@@ -108,7 +121,9 @@ def test_a_postgresql_address_is_taken_apart():
 
 
 def test_a_postgresql_socket_is_given_as_host():
-    assert parse_database_url("postgresql:///tunix?host=/run/postgresql", base=BASE)["HOST"] == "/run/postgresql"
+    assert (
+        parse_database_url("postgresql:///tunix?host=/run/postgresql", base=BASE)["HOST"] == "/run/postgresql"
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,13 @@ def read(place: Path, *names: str, **variables: str) -> dict[str, object]:
 
 def test_with_nothing_set_the_site_serves_one_person_and_is_safe(tmp_path):
     found = read(
-        tmp_path, "DEBUG", "ALLOWED_HOSTS", "SECRET_KEY", "SECURE_SSL_REDIRECT", "TIME_ZONE", "SILENCED_SYSTEM_CHECKS"
+        tmp_path,
+        "DEBUG",
+        "ALLOWED_HOSTS",
+        "SECRET_KEY",
+        "SECURE_SSL_REDIRECT",
+        "TIME_ZONE",
+        "SILENCED_SYSTEM_CHECKS",
     )
     assert found["DEBUG"] is False
     assert found["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
