@@ -5,8 +5,26 @@ import os
 from runs.models import Run
 
 PASSED_ON = frozenset(
-    "PATH HOME USER LOGNAME LANG LC_ALL LC_CTYPE TZ TMPDIR VIRTUAL_ENV PYTHONPATH LD_LIBRARY_PATH SSL_CERT_FILE "
-    "DATABASE_URL DATABASE_URL_FILE OMP_NUM_THREADS NVIDIA_VISIBLE_DEVICES CUDA_HOME".split()
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+        "PYTHONPATH",
+        "LD_LIBRARY_PATH",
+        "SSL_CERT_FILE",
+        "DATABASE_URL",
+        "DATABASE_URL_FILE",
+        "OMP_NUM_THREADS",
+        "NVIDIA_VISIBLE_DEVICES",
+        "CUDA_HOME",
+    ]
 )
 PASSED_ON_PREFIXES = ("TUNIX_", "DJANGO_", "XLA_", "JAX_", "NPROC", "PG", "TF_CPP_", "CUDNN_", "NCCL_")
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT_S = 180
 PROBE_MAX_AGE_S = 3600
-INSTALL_CPU = "Install it with: pip install --require-hashes -r requirements/cpu.txt (for an NVIDIA GPU: requirements/gpu.txt)."
+INSTALL_CPU = (
+    "Install it with: pip install --require-hashes -r requirements/cpu.txt "
+    "(for an NVIDIA GPU: requirements/gpu.txt)."
+)
 
 
 class DeviceUnavailableError(UserError):
@@ -125,7 +128,12 @@ def probe_jax(*, refresh: bool = False) -> dict[str, Any]:
     """
     require_jax()
     cache = Path(settings.TUNIX_ARTIFACTS_DIR) / "cache" / "devices.json"
-    key = [sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("JAX_PLATFORMS"), [gpu.uuid for gpu in gpus()]]
+    key = [
+        sys.executable,
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+        os.environ.get("JAX_PLATFORMS"),
+        [gpu.uuid for gpu in gpus()],
+    ]
     if not refresh:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(cache.read_text())
@@ -151,7 +159,8 @@ def _run_probe() -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceUnavailableError(
-            f"JAX did not list its devices within {PROBE_TIMEOUT_S} s.", hint="Is the GPU's driver well (nvidia-smi)?"
+            f"JAX did not list its devices within {PROBE_TIMEOUT_S} s.",
+            hint="Is the GPU's driver well (nvidia-smi)?",
         ) from error
     try:
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))

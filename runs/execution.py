@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import connections
@@ -86,16 +86,25 @@ class Execution:
     def _on_stop(self, reason: str) -> None:
         """End at once where nothing is worth saving: before the first step, and in short jobs."""
         _say(f"Stop: {reason}.")
-        unsaved_work = self.run.kind == Kind.TRAIN and self.recorder.current_phase not in {"starting", "compiling"}
+        unsaved_work = self.run.kind == Kind.TRAIN and self.recorder.current_phase not in {
+            "starting",
+            "compiling",
+        }
         if not unsaved_work:
             self.recorder.end("stopped", step=self.recorder.current_step, reason=reason)
             os._exit(0)
 
     def _select_device(self) -> Any:
-        from training import device, provenance
+        from training import device
 
         run = self.run
-        selected = device.select_device(run.device_kind, physical_index=run.device_index, uuid=run.device_uuid)
+        kind: Literal["cpu", "gpu"] = "gpu" if run.device_kind == "gpu" else "cpu"
+        return device.select_device(kind, physical_index=run.device_index, uuid=run.device_uuid)
+
+    def _record_provenance(self, selected: Any) -> None:
+        """Record where a job other than training runs; training records it with what it chose."""
+        from training import provenance
+
         self.recorder.provenance(
             provenance.collect(
                 selected,
@@ -105,7 +114,6 @@ class Execution:
                 argv=sys.argv,
             )
         )
-        return selected
 
     def _train(self) -> dict[str, Any]:
         from training import checkpoints, loop
@@ -153,18 +161,19 @@ class Execution:
         from training import evaluate
 
         params = self.run.params
+        selected = self._select_device()
+        self._record_provenance(selected)
         report = evaluate.evaluate_checkpoint(
             step_dir=Path(params["step_dir"]),
             examples=self.examples[params["split"]],
             split=params["split"],
             limit=params["limit"],
             seed=self.config.seed,
-            device=self._select_device(),
+            device=selected,
             recorder=self.recorder,
             checkers=checkers(),
             cache_dir=_cache_dir(),
         )
-        self.recorder.evaluation(report)
         return {"status": "completed", "step": report.step}
 
     def _generate(self) -> dict[str, Any]:
@@ -172,11 +181,13 @@ class Execution:
 
         params = self.run.params
         self.recorder.phase("generating", params["step"])
+        selected = self._select_device()
+        self._record_provenance(selected)
         [text] = generate.generate_text(
             step_dir=Path(params["step_dir"]),
             prompts=[params["prompt"]],
             max_new_tokens=params["max_new_tokens"],
-            device=self._select_device(),
+            device=selected,
             cache_dir=_cache_dir(),
         )
         found = {"text": text.text, "tokens": text.tokens, "stopped_at_eos": text.stopped_at_eos}
@@ -186,10 +197,12 @@ class Execution:
         from training import bench
 
         params = self.run.params
+        selected = self._select_device()
+        self._record_provenance(selected)
         record = bench.bench(
             config=self.config,
-            examples=self.examples.get("train") or None,
-            device=self._select_device(),
+            examples=self.examples.get("train", []),
+            device=selected,
             recorder=self.recorder,
             steps=params["steps"],
             profile_dir=Path(params["profile_dir"]) if params.get("profile_dir") else None,

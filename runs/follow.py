@@ -25,7 +25,9 @@ class Follower:
     ``check`` is called at every look and may raise to give up (a supervisor that failed).
     """
 
-    def __init__(self, run: Run, *, check: Callable[[], None] = lambda: None, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, run: Run, *, check: Callable[[], None] = lambda: None, stream: TextIO | None = None
+    ) -> None:
         self.run = run
         self.check = check
         self.stream = stream or sys.stderr

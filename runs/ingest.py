@@ -139,7 +139,7 @@ def _store_checkpoint(attempt: Attempt, event: dict[str, Any], at: dt.datetime) 
 def _store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:
     run = attempt.run
     # An evaluation run grades its parent's model; a training run its own.
-    about = run.parent_id if run.kind == Kind.EVALUATE else run.pk
+    about = run.parent_id if run.kind == Kind.EVALUATE and run.parent_id else run.pk
     evaluation, created = Evaluation.objects.get_or_create(
         made_by_id=run.pk,
         attempt=attempt.number,

@@ -53,7 +53,9 @@ class JournalRecorder:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record the values of one step; values that are not finite are kept as such."""
         self.current_step = step
-        self._write("metrics", {"s": step, "v": {name: encode_number(value) for name, value in values.items()}})
+        self._write(
+            "metrics", {"s": step, "v": {name: encode_number(value) for name, value in values.items()}}
+        )
 
     def checkpoint(self, info: CheckpointInfo) -> None:
         """Record a complete checkpoint, durably."""
@@ -107,7 +109,9 @@ def _json_safe(value: Any) -> Any:
     return str(value).replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def read_events(path: Path, offset: int, *, limit_bytes: int = 8 << 20) -> Iterator[tuple[dict[str, Any], int]]:
+def read_events(
+    path: Path, offset: int, *, limit_bytes: int = 8 << 20
+) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield the complete events behind ``offset`` with the offset after each.
 
     Reads at most about ``limit_bytes``; a missing file has no events. A line that is no

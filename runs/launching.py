@@ -1,6 +1,8 @@
 """How commands start a run: the shared flags, the frozen config, the queue or the foreground."""
 
 import contextlib
+import shlex
+import sys
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -73,7 +75,7 @@ def _whole(text: str, least: int) -> int:
 
 
 def config_from_flags(options: dict[str, Any], **defaults: Any) -> TrainConfig:
-    """Build the frozen config from ``--set``, ``--steps`` and ``--model``; a field given twice is an error."""
+    """Build the frozen config from ``--set``, ``--steps`` and ``--model``; none may be given twice."""
     try:
         values: dict[str, Any] = dict(parse_overrides(options["overrides"]))
         for field in ("steps", "model"):
@@ -100,7 +102,13 @@ def require_worker(run_what: str) -> None:
 class RunCommand(TunixCommand):
     """A command whose work is a run."""
 
-    def carry_out(self, run: Run, *, foreground: bool, detach: bool = False, resume_path: str | None = None) -> Run:
+    def create_run(self, **facts: Any) -> Run:
+        """Write a draft that remembers this command line; takes what `services.create_run` takes."""
+        return services.create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
+
+    def carry_out(
+        self, run: Run, *, foreground: bool, detach: bool = False, resume_path: str | None = None
+    ) -> Run:
         """Queue the run, supervise it here if wanted, and follow it to its end.
 
         ``resume_path`` not None: take an interrupted run up, from that checkpoint if it is not empty.
@@ -128,12 +136,19 @@ class RunCommand(TunixCommand):
         return run
 
     def require_success(self, run: Run, *, also: frozenset[Status] = frozenset()) -> None:
-        """End the command with 1 and one message where the run did not complete."""
+        """End the command with 1 and one message where the run did not complete.
+
+        With ``also`` (states that are no failure) the result is printed before the command ends.
+        """
         if run.status == Status.COMPLETED or run.status in also:
             return
         reason = f": {run.reason}" if run.reason else ""
         log = run.attempt_directory(run.attempt) / "log.txt"
-        raise CommandError(f"Run {run.pk} {run.status} at step {run.step}{reason}. Its log: {log}", returncode=1)
+        self.failure = CommandError(
+            f"Run {run.pk} {run.status} at step {run.step}{reason}. Its log: {log}", returncode=1
+        )
+        if not also:
+            raise self.failure
 
 
 def _check(thread: SupervisorThread, run: Run) -> None:
@@ -145,7 +160,7 @@ def _check(thread: SupervisorThread, run: Run) -> None:
     if isinstance(thread.error, services.DeviceBusyError):
         raise UserError(
             f"Run {run.pk} cannot start: {thread.error}.",
-            hint=f"When it is free: manage.py train --resume-from {run.pk} --foreground, or queue it with `make worker`."
+            hint=f"When it is free: manage.py train --resume-from {run.pk} --foreground."
             if run.kind == Kind.TRAIN
             else "Try again when it is free, or queue it with `make worker`.",
         )

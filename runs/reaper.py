@@ -47,15 +47,16 @@ def _why_lost(attempt: Attempt, now: dt.datetime) -> str:
     beat = attempt.run.heartbeat_at or attempt.started_at
     silence = now - beat
     if attempt.host != hostname():
-        return f"no heartbeat from {attempt.host} for {silence.seconds} s" if silence > SILENT_ELSEWHERE else ""
+        return (
+            f"no heartbeat from {attempt.host} for {silence.seconds} s" if silence > SILENT_ELSEWHERE else ""
+        )
     if is_alive(attempt.supervisor_pid, attempt.supervisor_started):
         return ""
     if is_alive(attempt.child_pid, attempt.child_started):
         if silence < ORPHAN_GRACE:
             return ""
-        assert attempt.child_pid is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(attempt.child_pid, signal.SIGKILL)
+            os.killpg(int(attempt.child_pid or 0), signal.SIGKILL)
     return "its supervisor died"
 
 
@@ -76,7 +77,7 @@ def release_deliveries(*, queue: str) -> int:
     """
     if live_workers().exists():
         return 0
-    return OrmQ.objects.filter(key=queue, lock__gt=timezone.now()).update(lock=timezone.now())
+    return int(OrmQ.objects.filter(key=queue, lock__gt=timezone.now()).update(lock=timezone.now()))
 
 
 def forget_old_workers() -> None:

@@ -55,7 +55,9 @@ def _plan_run(run: Run, dataset: str | None) -> ResumePlan:
             hint="To go on from a completed run's checkpoint, give the checkpoint's folder.",
         )
     if dataset and run.dataset and run.dataset.key != dataset.partition("@")[0]:
-        raise ConflictError(f"Run {run.pk} trains on {run.dataset.key}, not on {dataset}.", hint="Drop --dataset.")
+        raise ConflictError(
+            f"Run {run.pk} trains on {run.dataset.key}, not on {dataset}.", hint="Drop --dataset."
+        )
     return ResumePlan(run, continues=True)
 
 
@@ -67,7 +69,11 @@ def _plan_path(path: Path) -> ResumePlan:
         )
     folder = path.resolve()
     try:
-        step_dir = folder if folder.name.isdecimal() and _has_metadata(folder) else checkpoints.newest_sound_step_dir(folder)
+        step_dir = (
+            folder
+            if folder.name.isdecimal() and _has_metadata(folder)
+            else checkpoints.newest_sound_step_dir(folder)
+        )
         if step_dir is None:
             raise NotFoundError(f"{path} holds no complete checkpoint.")
         metadata = checkpoints.read_metadata(step_dir)

@@ -25,9 +25,22 @@ def get_run(*, run_id: int | str) -> Run:
     if run is None:
         newest = ", ".join(str(pk) for pk in Run.objects.values_list("pk", flat=True)[:5])
         raise NotFoundError(
-            f"There is no run {text}.", hint=f"The newest runs are: {newest}." if newest else "There are no runs yet."
+            f"There is no run {text}.",
+            hint=f"The newest runs are: {newest}." if newest else "There are no runs yet.",
         )
     return run
+
+
+def list_runs(*, status: str | None = None, kind: str | None = None, dataset: str = "") -> QuerySet[Run]:
+    """List runs, newest first, of a status, a kind, and a dataset key where given."""
+    rows = Run.objects.order_by("-id")
+    if status:
+        rows = rows.filter(status=status)
+    if kind:
+        rows = rows.filter(kind=kind)
+    if dataset:
+        rows = rows.filter(dataset__key=dataset.replace("\x00", ""))
+    return rows
 
 
 def newest_interrupted_run(*, dataset_key: str | None) -> Run:
@@ -44,7 +57,8 @@ def newest_interrupted_run(*, dataset_key: str | None) -> Run:
     run = runs.order_by("-id").first()
     if run is None:
         raise NotFoundError(
-            f"There is no interrupted run{where} to resume.", hint="Start one with `manage.py train --dataset KEY`."
+            f"There is no interrupted run{where} to resume.",
+            hint="Start one with `manage.py train --dataset KEY`.",
         )
     return run
 
@@ -63,7 +77,9 @@ def find_checkpoint(*, run: Run, which: str) -> Checkpoint:
         raise InvalidInputError(f"--checkpoint {which!r}: write latest, best or a step number.")
     kept = [row for row in live_checkpoints(run=run) if row.on_disk]
     if not kept:
-        raise NotFoundError(f"Run {run.pk} has no checkpoint on disk.", hint=f"It is {run.status} at step {run.step}.")
+        raise NotFoundError(
+            f"Run {run.pk} has no checkpoint on disk.", hint=f"It is {run.status} at step {run.step}."
+        )
     if which == "latest":
         return kept[0]
     if which == "best":
@@ -72,7 +88,9 @@ def find_checkpoint(*, run: Run, which: str) -> Checkpoint:
         if row.step == int(which):
             return row
     steps = ", ".join(str(row.step) for row in kept)
-    raise NotFoundError(f"Run {run.pk} has no checkpoint of step {which} on disk.", hint=f"There are: {steps}.")
+    raise NotFoundError(
+        f"Run {run.pk} has no checkpoint of step {which} on disk.", hint=f"There are: {steps}."
+    )
 
 
 def _quality(row: Checkpoint) -> tuple[float, float, int]:
@@ -97,12 +115,24 @@ def run_of_checkpoint_path(*, step_dir: Path) -> Run | None:
 
 def run_evaluations(*, run: Run) -> QuerySet[Evaluation]:
     """List the evaluations of a run's model, by step, without superseded ones."""
-    return Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").order_by("step", "id")
+    return (
+        Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").order_by("step", "id")
+    )
 
 
 def headline_evaluation(*, run: Run) -> Evaluation | None:
     """Find the evaluation that says most about a run: the final one, else the last."""
     return run_evaluations(run=run).order_by("-final", "-step", "-id").first()
+
+
+def attach_headlines(*, runs: list[Run]) -> None:
+    """Give each run its `headline_evaluation` as ``run.headline``, with one query for all."""
+    best: dict[int, Evaluation] = {}
+    rows = Evaluation.objects.filter(run__in=runs, superseded=False).order_by("final", "step", "id")
+    for row in rows:
+        best[row.run_id] = row
+    for run in runs:
+        run.headline = best.get(run.pk)
 
 
 def evaluation_samples(*, evaluation: Evaluation) -> QuerySet[Sample]:

@@ -62,7 +62,9 @@ class Cursor:
         """
         attempt, _, point = text.partition(".")
         if not (attempt.isdecimal() and point.isdecimal() and len(attempt) < 10 and len(point) < 19):
-            raise InvalidInputError(f"after={text!r} is no cursor.", hint="Use the cursor of an earlier answer.")
+            raise InvalidInputError(
+                f"after={text!r} is no cursor.", hint="Use the cursor of an earlier answer."
+            )
         return cls(int(attempt), int(point))
 
     def __str__(self) -> str:
@@ -130,7 +132,9 @@ def _read_one(points: QuerySet[MetricPoint], name: str, max_points: int) -> Seri
         series.min.append(row["low"])
         series.max.append(row["high"])
         series.count.append(row["n"])
-    series.non_finite = list(points.exclude(non_finite="").order_by("step").values_list("step", flat=True)[:1000])
+    series.non_finite = list(
+        points.exclude(non_finite="").order_by("step").values_list("step", flat=True)[:1000]
+    )
     return series
 
 

@@ -39,9 +39,14 @@ def create_run(
     parent_step: int | None = None,
     resume_path: str = "",
     checkpoint_root: Path | None = None,
+    origin: str = "",
     actor: Actor = None,
 ) -> Run:
-    """Write a draft run with its frozen recipe. ``checkpoint_root`` holds one folder a run."""
+    """Write a draft run with its frozen recipe.
+
+    ``checkpoint_root`` holds one folder a run; ``origin`` says how the run was asked for, a
+    command line for example.
+    """
     root = checkpoint_root or Path(settings.TUNIX_ARTIFACTS_DIR) / "checkpoints"
     with transaction.atomic():
         run = Run.objects.create(
@@ -59,6 +64,7 @@ def create_run(
             device_name=device.name,
             total_steps=total_steps,
             resume_path=resume_path,
+            origin=origin,
         )
         run.checkpoint_dir = str(root.resolve() / str(run.pk))
         run.save(update_fields=["checkpoint_dir"])
@@ -91,8 +97,21 @@ def enqueue_run(run: Run, *, actor: Actor = None, deliver: bool = True) -> Run:
         _audit(run, "queued", actor, attempt=run.attempt)
         if deliver:
             # In the same transaction as the row: with the ORM broker both come to be, or neither.
-            async_task(SUPERVISE, run.pk, run.attempt, cluster="runs", task_name=f"run-{run.pk}-{run.attempt}")
+            async_task(
+                SUPERVISE, run.pk, run.attempt, cluster="runs", task_name=f"run-{run.pk}-{run.attempt}"
+            )
     return run
+
+
+def start_draft(run: Run, *, actor: Actor = None) -> Run:
+    """Put a draft into the queue.
+
+    Raises:
+        ConflictError: when the run is no draft (an interrupted one is resumed instead).
+    """
+    if run.status != Status.DRAFT:
+        raise ConflictError(f"Run {run.pk} is {run.status}; only a draft can be started.")
+    return enqueue_run(run, actor=actor)
 
 
 def resume_run(run: Run, *, actor: Actor = None, deliver: bool = True, resume_path: str = "") -> Run:
@@ -104,7 +123,8 @@ def resume_run(run: Run, *, actor: Actor = None, deliver: bool = True, resume_pa
     if run.kind != Kind.TRAIN or run.status not in INTERRUPTED:
         states = ", ".join(sorted(INTERRUPTED))
         raise ConflictError(
-            f"Run {run.pk} ({run.get_kind_display()}) is {run.status}; only a training that is {states} can be resumed."
+            f"Run {run.pk} ({run.get_kind_display()}) is {run.status}; "
+            f"only a training that is {states} can be resumed."
         )
     with transaction.atomic():
         if resume_path:
@@ -119,7 +139,9 @@ def clone_run(run: Run, *, actor: Actor = None) -> Run:
     return create_run(
         kind=Kind(run.kind),
         config=TrainConfig.model_validate(run.config),
-        device=Device(kind=run.device_kind, index=run.device_index, uuid=run.device_uuid, name=run.device_name),
+        device=Device(
+            kind=run.device_kind, index=run.device_index, uuid=run.device_uuid, name=run.device_name
+        ),
         dataset=run.dataset,
         total_steps=run.total_steps,
         params=run.params,

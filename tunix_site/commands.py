@@ -27,6 +27,8 @@ class TunixCommand(BaseCommand):
     """
 
     requires_migrations_checks = False
+    # Set by a subclass whose result is to be printed although the command failed.
+    failure: CommandError | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add ``--json``; subclasses call this and add their own."""
@@ -41,6 +43,8 @@ class TunixCommand(BaseCommand):
             raise CommandError(str(error), returncode=1) from error
         if self.as_json and result is not None:
             self.stdout.write(json.dumps(result, ensure_ascii=False))
+        if self.failure is not None:
+            raise self.failure
 
     def run(self, **options: Any) -> dict[str, Any] | None:
         """Do the work; must be overridden."""

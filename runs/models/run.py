@@ -1,6 +1,7 @@
 """A run, its attempts, and the device that an attempt holds."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -9,6 +10,9 @@ from django.urls import reverse
 
 from datasets_app.models import Dataset
 from runs.states import ALIVE, ENDED, INTERRUPTED, SUPERVISED, Kind, Status
+
+if TYPE_CHECKING:
+    from runs.models.results import Evaluation
 
 
 class Run(models.Model):
@@ -29,9 +33,7 @@ class Run(models.Model):
     reason = models.TextField(blank=True, help_text="why the run stands where it stands")
     error = models.TextField(blank=True, help_text="the last lines of a failed attempt's log")
 
-    dataset = models.ForeignKey(
-        Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
-    )
+    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
     config = models.JSONField(help_text="the frozen TrainConfig")
     params = models.JSONField(default=dict, blank=True, help_text="what this kind of run needs besides")
     parent = models.ForeignKey(
@@ -44,9 +46,13 @@ class Run(models.Model):
     device_uuid = models.CharField(max_length=80, blank=True)
     device_name = models.CharField(max_length=200, blank=True)
 
-    checkpoint_dir = models.CharField(max_length=1000, blank=True, help_text="this run's own checkpoint folder")
+    checkpoint_dir = models.CharField(
+        max_length=1000, blank=True, help_text="this run's own checkpoint folder"
+    )
     resume_path = models.CharField(max_length=1000, blank=True, help_text="checkpoint named to start from")
-    resume_attempt = models.PositiveIntegerField(default=1, help_text="the attempt that resume_path was named for")
+    resume_attempt = models.PositiveIntegerField(
+        default=1, help_text="the attempt that resume_path was named for"
+    )
 
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0, validators=[MinValueValidator(0)])
@@ -56,17 +62,18 @@ class Run(models.Model):
     provenance = models.JSONField(default=dict, blank=True)
 
     stop_requested_at = models.DateTimeField(null=True, blank=True)
+    origin = models.TextField(blank=True, help_text="how the run was asked for")
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
 
+    # Filled by selectors.attach_headlines for lists.
+    headline: "Evaluation | None" = None
+
     class Meta:
         ordering = ["-id"]
-        permissions = [
-            ("operate_run", "Can start, stop and resume runs"),
-        ]
         indexes = [models.Index(fields=["kind", "-id"])]
 
     def __str__(self) -> str:
@@ -118,7 +125,9 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField()
     host = models.CharField(max_length=255)
     supervisor_pid = models.PositiveIntegerField(null=True, blank=True)
-    supervisor_started = models.FloatField(null=True, blank=True, help_text="process start, tells a reused pid")
+    supervisor_started = models.FloatField(
+        null=True, blank=True, help_text="process start, tells a reused pid"
+    )
     child_pid = models.PositiveIntegerField(null=True, blank=True)
     child_started = models.FloatField(null=True, blank=True)
     device = models.CharField(max_length=120)
@@ -126,7 +135,9 @@ class Attempt(models.Model):
     end_step = models.PositiveIntegerField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.STARTING)
     reason = models.TextField(blank=True)
-    journal_offset = models.PositiveBigIntegerField(default=0, help_text="bytes of the journal already stored")
+    journal_offset = models.PositiveBigIntegerField(
+        default=0, help_text="bytes of the journal already stored"
+    )
     last_word = models.JSONField(default=dict, blank=True, help_text="what the child said at its end")
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

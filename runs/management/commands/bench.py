@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from datasets_app.selectors import resolve_dataset
-from runs import benchmarks, launching, services
+from runs import benchmarks, launching
 from runs.models import Benchmark
 from runs.selectors import live_workers
 from runs.states import Kind
@@ -24,9 +24,20 @@ class Command(launching.RunCommand):
         super().add_arguments(parser)
         launching.add_recipe_flags(parser)
         add_flag(parser, "--smoke-steps", type=launching.positive, metavar="N", help="the same as --steps")
-        add_flag(parser, "--profile-dir", type=Path, metavar="D", help="write a jax.profiler trace of some steady steps")
+        add_flag(
+            parser,
+            "--profile-dir",
+            type=Path,
+            metavar="D",
+            help="write a jax.profiler trace of some steady steps",
+        )
         add_flag(parser, "--output", type=Path, metavar="FILE", help="also write the JSON record here")
-        add_flag(parser, "--compare-to", metavar="last|ID|NAME", help="exit 3 when clearly slower than that benchmark")
+        add_flag(
+            parser,
+            "--compare-to",
+            metavar="last|ID|NAME",
+            help="exit 3 when clearly slower than that benchmark",
+        )
         add_flag(parser, "--name", default="", help="a name to compare with later")
         launching.add_mode_flags(parser)
 
@@ -37,7 +48,7 @@ class Command(launching.RunCommand):
             raise UserError(f"--output {options['output']}: its folder does not exist.")
         config = launching.config_from_flags({**options, "steps": None}, steps=steps)
         profile_dir = options["profile_dir"]
-        run = services.create_run(
+        run = self.create_run(
             kind=Kind.BENCH,
             config=config,
             device=launching.device_from_flags(options),
@@ -46,7 +57,9 @@ class Command(launching.RunCommand):
             params={"steps": steps, "profile_dir": str(profile_dir.resolve()) if profile_dir else ""},
             name=options["name"],
         )
-        baseline = benchmarks.find_baseline(options["compare_to"], like=run) if options["compare_to"] else None
+        baseline = (
+            benchmarks.find_baseline(options["compare_to"], like=run) if options["compare_to"] else None
+        )
         foreground = options["foreground"] or not (options["detach"] or live_workers().exists())
         run = self.carry_out(run, foreground=foreground, detach=options["detach"])
         if options["detach"]:
@@ -55,26 +68,20 @@ class Command(launching.RunCommand):
         row = Benchmark.objects.get(run=run)
         if options["output"]:
             benchmarks.write_json(options["output"], row.record)
-        record = row.record
+        record: dict[str, Any] = row.record
         if baseline is not None:
             record = {**record, "comparison": self._compare(row, baseline)}
         if not self.as_json:
             self._tell(row)
-        elif baseline is not None and self.exit_code:
-            # The record is printed before the exit code says that it is a regression.
-            import json
-
-            self.stdout.write(json.dumps(record, ensure_ascii=False))
-        if self.exit_code:
-            raise CommandError("Slower than the baseline.", returncode=self.exit_code)
         return record
-
-    exit_code = 0
 
     def _compare(self, row: Benchmark, baseline: Benchmark) -> dict[str, Any]:
         found = benchmarks.compare(row, baseline)
         if found.is_regression:
-            self.exit_code = EXIT_REGRESSION
+            self.failure = CommandError(
+                f"Slower than benchmark {baseline.pk}: step time × {found.ratio:.3f}.",
+                returncode=EXIT_REGRESSION,
+            )
         self.say(f"Against benchmark {baseline.pk}: {found.verdict}, step time × {found.ratio:.3f}.")
         return {"baseline_id": found.baseline_id, "ratio": found.ratio, "verdict": found.verdict}
 
@@ -89,7 +96,8 @@ class Command(launching.RunCommand):
             f"first step {record['first_step_s']:.3f} s"
         )
         self.say(
-            f"  steady step: median {times['median'] * 1e3:.2f} ms (p10 {times['p10'] * 1e3:.2f}, p90 {times['p90'] * 1e3:.2f})"
+            f"  steady step: median {times['median'] * 1e3:.2f} ms "
+            f"(p10 {times['p10'] * 1e3:.2f}, p90 {times['p90'] * 1e3:.2f})"
         )
         self.say(
             f"  {record['steps_per_second']:.2f} steps/s, {record['examples_per_second']:,.0f} examples/s, "

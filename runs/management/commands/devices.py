@@ -15,13 +15,17 @@ class Command(TunixCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--refresh", action="store_true", help="ask JAX again instead of trusting the last answer")
+        parser.add_argument(
+            "--refresh", action="store_true", help="ask JAX again instead of trusting the last answer"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         found = inventory(refresh=options["refresh"])
         if not self.as_json:
             for device in found["devices"]:
-                memory = f"{device['memory_bytes'] / GIB:.1f} GiB" if device["memory_bytes"] else "memory unknown"
+                memory = (
+                    f"{device['memory_bytes'] / GIB:.1f} GiB" if device["memory_bytes"] else "memory unknown"
+                )
                 use = f"busy with run {device['run_id']}" if device["run_id"] else "free"
                 usable = "usable by JAX" if device["usable"] else "not usable by JAX"
                 self.say(f"{device['kind']}:{device['index']}  {device['name']}  {memory}  {usable}  {use}")

@@ -6,13 +6,13 @@ from django.core.management.base import CommandParser
 from django.urls import reverse
 
 from datasets_app.selectors import resolve_dataset
-from runs import launching, services
+from runs import launching
 from runs.devices import Device
+from runs.evaluating import in_words
 from runs.models import Evaluation
 from runs.selectors import find_checkpoint, get_run, live_workers
 from runs.states import Kind
 from training.config import TrainConfig
-from tunix_site.commands import add_flag
 
 
 class Command(launching.RunCommand):
@@ -24,7 +24,9 @@ class Command(launching.RunCommand):
         parser.add_argument("--checkpoint", default="latest", metavar="latest|best|STEP")
         parser.add_argument("--dataset", metavar="KEY", help="default: the run's own")
         parser.add_argument("--split", default="test", choices=["test", "train"])
-        parser.add_argument("--limit", type=launching.positive, metavar="N", default=1000, help="traces at most")
+        parser.add_argument(
+            "--limit", type=launching.positive, metavar="N", default=1000, help="traces at most"
+        )
         launching.add_device_flags(parser)
         launching.add_mode_flags(parser)
 
@@ -32,7 +34,7 @@ class Command(launching.RunCommand):
         source = get_run(run_id=options["run_id"])
         checkpoint = find_checkpoint(run=source, which=options["checkpoint"])
         dataset = resolve_dataset(address=options["dataset"]) if options["dataset"] else source.dataset
-        run = services.create_run(
+        run = self.create_run(
             kind=Kind.EVALUATE,
             config=TrainConfig.model_validate(source.config),
             device=device_for(options, source.device_kind),
@@ -59,8 +61,7 @@ class Command(launching.RunCommand):
 
     def _tell(self, row: Evaluation) -> None:
         self.say(
-            f"Run {row.run_id}, step {row.step}: {row.correct} of {row.n} answers right = {row.answer_accuracy:.1%} "
-            f"(95 % interval {row.interval_low:.1%} to {row.interval_high:.1%}), in {row.seconds:.1f} s."
+            f"Run {row.run_id}, step {row.step}: answers right: {in_words(row)}, in {row.seconds:.1f} s."
         )
         if row.step_accuracy is not None:
             self.say(f"Valid steps: {row.step_accuracy:.1%}.")

@@ -4,11 +4,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from runs import launching, services
+from runs import launching
 from runs.management.commands.evaluate import device_for
 from runs.selectors import find_checkpoint, get_run, live_workers
 from runs.states import Kind
 from training.config import TrainConfig
+from tunix_site.commands import add_flag
 from tunix_site.errors import InvalidInputError
 
 MAX_PROMPT_CHARACTERS = 100_000
@@ -22,17 +23,19 @@ class Command(launching.RunCommand):
         parser.add_argument("run_id", metavar="RUN", help="number of a training run")
         parser.add_argument("--prompt", required=True, metavar="TEXT")
         parser.add_argument("--checkpoint", default="latest", metavar="latest|best|STEP")
-        launching.add_flag(parser, "--max-new-tokens", type=launching.positive, metavar="N", default=256)
+        add_flag(parser, "--max-new-tokens", type=launching.positive, metavar="N", default=256)
         launching.add_device_flags(parser)
         launching.add_mode_flags(parser)
 
     def run(self, **options: Any) -> dict[str, Any] | None:
         prompt = options["prompt"]
         if not prompt.strip() or len(prompt) > MAX_PROMPT_CHARACTERS or "\x00" in prompt:
-            raise InvalidInputError(f"--prompt must be text of 1 to {MAX_PROMPT_CHARACTERS} characters without NUL.")
+            raise InvalidInputError(
+                f"--prompt must be text of 1 to {MAX_PROMPT_CHARACTERS} characters without NUL."
+            )
         source = get_run(run_id=options["run_id"])
         checkpoint = find_checkpoint(run=source, which=options["checkpoint"])
-        run = services.create_run(
+        run = self.create_run(
             kind=Kind.GENERATE,
             config=TrainConfig.model_validate(source.config),
             device=device_for(options, source.device_kind),

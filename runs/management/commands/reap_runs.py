@@ -13,7 +13,9 @@ class Command(TunixCommand):
         lost = reap()
         if not self.as_json:
             for run in lost:
-                self.say(f"Run {run.pk} is lost: {run.reason}. Go on with: manage.py train --resume-from {run.pk}")
+                self.say(
+                    f"Run {run.pk} is lost: {run.reason}. Go on with: manage.py train --resume-from {run.pk}"
+                )
             if not lost:
                 self.say("No run is lost.")
         return {"lost": [run.pk for run in lost]}

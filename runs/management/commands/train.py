@@ -7,8 +7,9 @@ from django.core.management.base import CommandError, CommandParser
 from django.urls import reverse
 
 from datasets_app.selectors import resolve_dataset
-from runs import launching, services
+from runs import launching
 from runs.devices import require_jax
+from runs.evaluating import in_words
 from runs.models import Run
 from runs.resuming import ResumePlan, plan_resume
 from runs.states import Kind, Status
@@ -27,8 +28,12 @@ class Command(launching.RunCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         launching.add_recipe_flags(parser)
-        add_flag(parser, "--smoke-steps", type=launching.positive, metavar="N", help="a short trial of N steps")
-        add_flag(parser, "--save-every-steps", type=launching.natural, metavar="N", help="checkpoint interval")
+        add_flag(
+            parser, "--smoke-steps", type=launching.positive, metavar="N", help="a short trial of N steps"
+        )
+        add_flag(
+            parser, "--save-every-steps", type=launching.natural, metavar="N", help="checkpoint interval"
+        )
         add_flag(parser, "--checkpoint-dir", type=Path, metavar="D", help="folder that gets D/<run>/<step>/")
         add_flag(parser, "--resume-from", metavar="latest|RUN|PATH", help="take an interrupted training up")
         add_flag(parser, "--name", default="", help="a name to find the run by")
@@ -42,7 +47,7 @@ class Command(launching.RunCommand):
         require_jax()
         if not (options["foreground"] or options["detach"]):
             launching.require_worker("the run")
-        mode = {"foreground": options["foreground"], "detach": options["detach"]}
+        mode: dict[str, Any] = {"foreground": options["foreground"], "detach": options["detach"]}
         if options["resume_from"] is not None:
             run = self._resume(plan_resume(options["resume_from"], dataset=options["dataset"]), options, mode)
         else:
@@ -55,9 +60,11 @@ class Command(launching.RunCommand):
     def _create(self, options: dict[str, Any], plan: ResumePlan | None = None) -> Run:
         dataset = resolve_dataset(address=options["dataset"]) if options["dataset"] else plan and plan.dataset
         if dataset is None:
-            raise UserError("The checkpoint's dataset is not in this database.", hint="Name one with --dataset KEY.")
+            raise UserError(
+                "The checkpoint's dataset is not in this database.", hint="Name one with --dataset KEY."
+            )
         config = self._config(options, plan.config if plan else None)
-        return services.create_run(
+        return self.create_run(
             kind=Kind.TRAIN,
             config=config,
             device=launching.device_from_flags(options),
@@ -84,21 +91,26 @@ class Command(launching.RunCommand):
             defaults["save_every_steps"] = options["save_every_steps"]
         return launching.config_from_flags(options, **defaults)
 
-    def _resume(self, plan: ResumePlan, options: dict[str, Any], mode: dict[str, bool]) -> Run:
+    def _resume(self, plan: ResumePlan, options: dict[str, Any], mode: dict[str, Any]) -> Run:
         """Go on with the plan's run; a checkpoint of no interrupted run starts a new one from there."""
         changed = [name for name in RECIPE_FLAGS if options[name] not in (None, [])]
-        if plan.continues and not (plan.named_by_path and (changed or options["dataset"])):
-            assert plan.run is not None
+        if (
+            plan.run is not None
+            and plan.continues
+            and not (plan.named_by_path and (changed or options["dataset"]))
+        ):
             self._refuse_changes(plan.run, changed, options)
             return self.carry_out(plan.run, resume_path=plan.named_path, **mode)
         return self.carry_out(self._create(options, plan), **mode)
 
     def _refuse_changes(self, run: Run, changed: list[str], options: dict[str, Any]) -> None:
         """Refuse flags that would change the frozen recipe; the same values again are harmless."""
-        if options["device"] not in (None, run.device_kind):
+        instead = f"or start a new run from its checkpoint: --resume-from {run.checkpoint_dir}/STEP."
+        device = options["device"]
+        if device not in (None, run.device_kind):
             raise UserError(
-                f"Run {run.pk} was made for {run.device_kind}; on {options['device']} it would not repeat bit by bit.",
-                hint=f"Drop --device, or start a new run from its checkpoint: --resume-from {run.checkpoint_dir}/STEP.",
+                f"Run {run.pk} was made for {run.device_kind}; on {device} it would not repeat bit by bit.",
+                hint=f"Drop --device, {instead}",
             )
         if not changed:
             return
@@ -112,7 +124,7 @@ class Command(launching.RunCommand):
         if differing:
             raise UserError(
                 f"Run {run.pk} resumes with its own frozen config, which differs: {', '.join(differing)}.",
-                hint=f"Drop those flags, or start a new run from its checkpoint: --resume-from {run.checkpoint_dir}/STEP.",
+                hint=f"Drop those flags, {instead}",
             )
 
     def _tell(self, run: Run) -> None:
@@ -122,10 +134,7 @@ class Command(launching.RunCommand):
         self.say(f"Run {run.pk} {run.status} at step {run.step}/{run.total_steps}{loss}.")
         evaluation = run.evaluations.filter(superseded=False).order_by("-final", "-step").first()
         if evaluation is not None:
-            self.say(
-                f"Held-out answers right: {evaluation.correct} of {evaluation.n} = {evaluation.answer_accuracy:.1%} "
-                f"(95 % interval {evaluation.interval_low:.1%} to {evaluation.interval_high:.1%})."
-            )
+            self.say(f"Held-out answers right: {in_words(evaluation)}.")
         if run.status == Status.STOPPED:
             self.say(f"Go on with: manage.py train --resume-from {run.pk}")
         self.say(f"Its page: {reverse('runs:detail', args=[run.pk])}")

@@ -1,0 +1,246 @@
+"""REST routes of runs, benchmarks and devices."""
+
+from typing import Annotated, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+
+from datasets_app.selectors import resolve_dataset
+from runs import selectors, services
+from runs.devices import inventory, resolve_device
+from runs.logs import read_log
+from runs.models import Benchmark, Evaluation, Run
+from runs.schemas import (
+    AttemptOut,
+    BenchmarkListOut,
+    CheckpointOut,
+    DevicesOut,
+    EvaluationOut,
+    LogOut,
+    MetricsOut,
+    RunDetailOut,
+    RunIn,
+    RunListOut,
+    RunOut,
+    SampleListOut,
+    SampleOut,
+    SeriesOut,
+    StepNumber,
+    benchmark_out,
+)
+from runs.series import DEFAULT_POINTS, Cursor, read_series
+from runs.states import Kind
+from runs.states import Status as RunStatus
+from tunix_site.auth import OPERATE, READ, require
+from tunix_site.errors import NotFoundError
+from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
+
+training_router = Router(tags=["training"])
+devices_router = Router(tags=["devices"])
+
+MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
+MAX_NAMES = 50
+
+
+def _run(run_id: int) -> Run:
+    return selectors.get_run(run_id=run_id)
+
+
+@devices_router.get("", response={200: DevicesOut, **ERRORS}, auth=READ, summary="Devices")
+def devices(request: HttpRequest) -> dict[str, object]:
+    """List the devices of the server's machine."""
+    return inventory()
+
+
+@training_router.get("runs", response={200: RunListOut, **ERRORS}, auth=READ, summary="List runs")
+def list_runs(
+    request: HttpRequest,
+    status: RunStatus | None = None,
+    kind: Kind | None = None,
+    dataset: Annotated[str, Query(max_length=200)] = "",
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> RunListOut:
+    """List runs, newest first."""
+    rows = selectors.list_runs(status=status, kind=kind, dataset=dataset)
+    page = rows.select_related("dataset")[offset : offset + limit]
+    return RunListOut(items=[RunOut.of(run) for run in page], count=rows.count())
+
+
+@training_router.post(
+    "runs", response={201: RunDetailOut, **ERRORS}, auth=OPERATE, summary="Start a training"
+)
+def create_run(request: HttpRequest, payload: RunIn) -> Status[RunDetailOut]:
+    """Write a run with a frozen config and, unless ``start`` is false, put it into the queue."""
+    user = require(request, "operate").user
+    dataset = resolve_dataset(address=payload.dataset)
+    run = services.create_run(
+        kind=Kind.TRAIN,
+        config=payload.config,
+        device=resolve_device(kind=payload.device, index=payload.device_index),
+        dataset=dataset,
+        total_steps=payload.config.steps,
+        name=payload.name,
+        origin="POST /api/training/runs",
+        actor=user,
+    )
+    if payload.start:
+        services.enqueue_run(run, actor=user)
+    return Status(201, RunDetailOut.of(run))
+
+
+@training_router.get("runs/{run_id}", response={200: RunDetailOut, **ERRORS}, auth=READ, summary="One run")
+def get_run(request: HttpRequest, run_id: PositiveId) -> RunDetailOut:
+    """Give a run with its config, result and provenance."""
+    return RunDetailOut.of(_run(run_id))
+
+
+@training_router.post("runs/{run_id}/stop", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Stop")
+def stop_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
+    """Ask a run to stop: a training saves a checkpoint first."""
+    return RunOut.of(services.request_stop(_run(run_id), actor=require(request, "operate").user))
+
+
+@training_router.post(
+    "runs/{run_id}/start", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Start a draft"
+)
+def start_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
+    """Put a draft into the queue."""
+    return RunOut.of(services.start_draft(_run(run_id), actor=require(request, "operate").user))
+
+
+@training_router.post(
+    "runs/{run_id}/resume", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Resume"
+)
+def resume_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
+    """Queue an interrupted training again, from its newest sound checkpoint."""
+    return RunOut.of(services.resume_run(_run(run_id), actor=require(request, "operate").user))
+
+
+@training_router.post("runs/{run_id}/clone", response={201: RunOut, **ERRORS}, auth=OPERATE, summary="Clone")
+def clone_run(request: HttpRequest, run_id: PositiveId) -> Status[RunOut]:
+    """Write a new draft with the recipe of a run."""
+    return Status(201, RunOut.of(services.clone_run(_run(run_id), actor=require(request, "operate").user)))
+
+
+@training_router.get(
+    "runs/{run_id}/metrics", response={200: MetricsOut, **ERRORS}, auth=READ, summary="Metrics"
+)
+def metrics(
+    request: HttpRequest,
+    run_id: PositiveId,
+    names: Annotated[str, Query(max_length=2000, description="comma-separated; empty: all")] = "",
+    from_step: StepNumber | None = None,
+    to_step: StepNumber | None = None,
+    max_points: MaxPoints = DEFAULT_POINTS,
+    after: Annotated[str, Query(max_length=40, description="cursor of an earlier answer")] = "",
+) -> MetricsOut:
+    """Give series of a run. Long ones come in buckets with their true minimum and maximum."""
+    run = _run(run_id)
+    series, cursor, reset = read_series(
+        run=run,
+        names=[name for name in names.split(",") if name][:MAX_NAMES],
+        from_step=from_step,
+        to_step=to_step,
+        max_points=max_points,
+        after=Cursor.parse(after) if after else None,
+    )
+    return MetricsOut(
+        run_id=run.pk,
+        status=run.status,
+        phase=run.phase,
+        step=run.step,
+        total_steps=run.total_steps,
+        cursor=str(cursor),
+        reset=reset,
+        series=[SeriesOut.of(one) for one in series],
+    )
+
+
+@training_router.get(
+    "runs/{run_id}/checkpoints",
+    response={200: list[CheckpointOut], **ERRORS},
+    auth=READ,
+    summary="Checkpoints",
+)
+def checkpoints(request: HttpRequest, run_id: PositiveId) -> list[CheckpointOut]:
+    """List the checkpoints of a run that were not removed, newest first."""
+    return [CheckpointOut.of(row) for row in selectors.live_checkpoints(run=_run(run_id))]
+
+
+@training_router.get(
+    "runs/{run_id}/evaluations",
+    response={200: list[EvaluationOut], **ERRORS},
+    auth=READ,
+    summary="Evaluations",
+)
+def evaluations(request: HttpRequest, run_id: PositiveId) -> list[EvaluationOut]:
+    """List the evaluations of a run's model, by step."""
+    return [EvaluationOut.of(row) for row in selectors.run_evaluations(run=_run(run_id))]
+
+
+@training_router.get(
+    "runs/{run_id}/samples", response={200: SampleListOut, **ERRORS}, auth=READ, summary="Generated samples"
+)
+def samples(
+    request: HttpRequest,
+    run_id: PositiveId,
+    evaluation: PositiveId | None = None,
+    verdict: Literal["right", "wrong"] | None = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> SampleListOut:
+    """List generated traces beside the expected ones (default: of the final or newest evaluation)."""
+    run = _run(run_id)
+    found: Evaluation | None
+    if evaluation is not None:
+        found = selectors.run_evaluations(run=run).filter(pk=evaluation).first()
+        if found is None:
+            raise NotFoundError(f"Run {run_id} has no evaluation {evaluation}.")
+    else:
+        found = selectors.headline_evaluation(run=run)
+    if found is None:
+        return SampleListOut(evaluation_id=None, items=[], count=0)
+    rows = selectors.evaluation_samples(evaluation=found)
+    if verdict is not None:
+        rows = rows.filter(correct=verdict == "right")
+    page = rows[offset : offset + limit]
+    return SampleListOut(
+        evaluation_id=found.pk, items=[SampleOut.of(row) for row in page], count=rows.count()
+    )
+
+
+@training_router.get("runs/{run_id}/logs", response={200: LogOut, **ERRORS}, auth=READ, summary="Log")
+def logs(
+    request: HttpRequest,
+    run_id: PositiveId,
+    attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    offset: Annotated[
+        int | None, Query(ge=0, le=2**53, description="byte to start at; empty: the end")
+    ] = None,
+    max_bytes: Annotated[int, Query(ge=1, le=1 << 20)] = 1 << 16,
+) -> LogOut:
+    """Give a piece of an attempt's log (default: the last piece of the newest attempt)."""
+    run = _run(run_id)
+    number = attempt if attempt is not None else run.attempt
+    text, start, end, size = read_log(run=run, attempt=number, offset=offset, max_bytes=max_bytes)
+    return LogOut(run_id=run.pk, attempt=number, text=text, offset=start, next_offset=end, size=size)
+
+
+@training_router.get(
+    "runs/{run_id}/attempts", response={200: list[AttemptOut], **ERRORS}, auth=READ, summary="Attempts"
+)
+def attempts(request: HttpRequest, run_id: PositiveId) -> list[AttemptOut]:
+    """List the starts of a run."""
+    return [AttemptOut.of(row) for row in _run(run_id).attempts.all()]
+
+
+@training_router.get(
+    "benchmarks", response={200: BenchmarkListOut, **ERRORS}, auth=READ, summary="Benchmarks"
+)
+def benchmarks(request: HttpRequest, limit: Limit = 50, offset: Offset = 0) -> BenchmarkListOut:
+    """List benchmark records, newest first."""
+    rows = Benchmark.objects.order_by("-id")
+    return BenchmarkListOut(
+        items=[benchmark_out(row) for row in rows[offset : offset + limit]], count=rows.count()
+    )

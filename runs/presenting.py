@@ -1,0 +1,157 @@
+"""Shape facts of runs for pages: chart groups, tables of config and provenance, samples side by side."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+
+from runs.models import MetricPoint, Run, Sample
+from runs.series import UNITS
+from training.config import TrainConfig
+
+# What the page draws, in order: title, and the series that share one chart.
+CHARTS: list[tuple[str, list[str]]] = [
+    ("Loss", ["train/loss", "eval/loss"]),
+    ("Throughput", ["train/tokens_per_second"]),
+    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
+    ("Step time", ["train/step_time"]),
+    ("Gradient norm", ["train/grad_norm"]),
+    ("Learning rate", ["train/learning_rate"]),
+]
+LATEST = [
+    "train/loss",
+    "train/tokens_per_second",
+    "train/step_time",
+    "train/grad_norm",
+    "train/learning_rate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart of a page: its title, its series' names and their unit."""
+
+    title: str
+    names: str
+    unit: str
+    element_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest value of a metric."""
+
+    name: str
+    value: float | None
+    unit: str
+    step: int
+
+
+def chart_groups(run: Run | None) -> list[Chart]:
+    """List the charts for a training run (or for a comparison)."""
+    if run is not None and run.kind != "train":
+        return []
+    return [
+        Chart(title, ",".join(names), UNITS.get(names[0], ""), f"chart-{number}")
+        for number, (title, names) in enumerate(CHARTS)
+    ]
+
+
+def latest_values(run: Run) -> list[Latest]:
+    """Give the newest point of each per-step metric."""
+    newest = MetricPoint.objects.filter(run=run, name=OuterRef("name"), superseded=False).order_by("-step")
+    rows = MetricPoint.objects.filter(
+        run=run, name__in=LATEST, superseded=False, pk=Subquery(newest.values("pk")[:1])
+    )
+    by_name = {row.name: row for row in rows}
+    return [
+        Latest(name, by_name[name].value, UNITS.get(name, ""), by_name[name].step)
+        for name in LATEST
+        if name in by_name
+    ]
+
+
+def config_rows(run: Run) -> list[tuple[str, Any, str, bool]]:
+    """List the frozen config: field, value, what it means, and whether it differs from the default."""
+    rows = []
+    for name, value in run.config.items():
+        field = TrainConfig.model_fields.get(name)
+        default = field.default if field else None
+        rows.append((name, value, (field.description or "") if field else "", value != default))
+    return rows
+
+
+def provenance_rows(run: Run) -> list[tuple[str, str]]:
+    """List the provenance as flat name and text; nested facts become dotted names."""
+    return list(_flatten("", run.provenance))
+
+
+def _flatten(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _flatten(f"{prefix}.{name}" if prefix else str(name), item)
+    elif isinstance(value, list | dict):
+        yield prefix, json.dumps(value, ensure_ascii=False)
+    elif value not in (None, ""):
+        yield prefix, str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class StepPair:
+    """A generated step beside the expected one."""
+
+    expected: str | None
+    generated: str | None
+    valid: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePair:
+    """A sample with its steps laid side by side."""
+
+    sample: Sample
+    steps: list[StepPair]
+
+
+def paired_samples(samples: Iterable[Sample]) -> list[SamplePair]:
+    """Lay each sample's generated steps beside the expected ones."""
+    return [
+        SamplePair(
+            sample,
+            [
+                StepPair(expected, generated, valid)
+                for expected, generated, valid in zip_longest(
+                    sample.expected_steps, sample.generated_steps, sample.steps_valid
+                )
+            ],
+        )
+        for sample in samples
+    ]
+
+
+def differing_rows(runs: list[Run]) -> list[tuple[str, list[Any], bool]]:
+    """List config, data and results of several runs: name, one value a run, whether they differ."""
+    facts = [_comparable(run) for run in runs]
+    names = list(dict.fromkeys(name for fact in facts for name in fact))
+    rows = []
+    for name in names:
+        values = [fact.get(name, "–") for fact in facts]
+        rows.append((name, values, any(value != values[0] for value in values)))
+    return rows
+
+
+def _comparable(run: Run) -> dict[str, Any]:
+    evaluation = getattr(run, "headline", None)
+    return {
+        "status": run.status,
+        "step": run.step,
+        "final loss": f"{run.final_loss:.4f}" if run.final_loss is not None else "–",
+        "answers right": f"{evaluation.answer_accuracy:.1%} (n={evaluation.n})" if evaluation else "–",
+        "dataset": run.dataset.address if run.dataset else "–",
+        "device": run.device_name or run.device_kind,
+        "params hash": run.params_hash[:12] or "–",
+        **run.config,
+    }

@@ -1,0 +1,282 @@
+"""Shapes of the run API's answers and requests."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
+from runs.series import Series
+from training.config import TrainConfig
+
+StepNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class RunIn(Schema):
+    """A training to start.
+
+    ``config`` takes any fields of the training config; the rest keep their defaults.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str = Field(min_length=1, max_length=200, description="dataset KEY, or KEY@HASHPREFIX")
+    config: TrainConfig = TrainConfig()
+    device: Literal["cpu", "gpu"] | None = Field(None, description="default: a usable GPU, else the CPU")
+    device_index: Annotated[int, Field(ge=0, le=1023)] | None = Field(None, description="which GPU")
+    name: str = Field("", max_length=300)
+    start: bool = Field(True, description="false: leave it a draft")
+
+
+class RunOut(Schema):
+    """A run as it stands."""
+
+    id: int
+    run_id: int
+    kind: str
+    name: str
+    status: str
+    phase: str
+    reason: str
+    attempt: int
+    dataset: str | None
+    content_hash: str | None
+    device: str
+    device_index: int
+    device_name: str
+    step: int
+    total_steps: int
+    progress_percent: int
+    final_loss: float | None
+    params_hash: str
+    parent_id: int | None
+    checkpoint_dir: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    url: str
+
+    @classmethod
+    def of(cls, run: Run) -> "RunOut":
+        """Describe a run."""
+        return cls(**_facts(run))
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    same = (
+        "id kind name status phase reason attempt device_index device_name step total_steps progress_percent "
+        "final_loss params_hash parent_id checkpoint_dir created_at started_at finished_at heartbeat_at"
+    )
+    return {
+        **{name: getattr(run, name) for name in same.split()},
+        "run_id": run.pk,
+        "dataset": run.dataset.key if run.dataset else None,
+        "content_hash": run.dataset.content_hash if run.dataset else None,
+        "device": run.device_kind,
+        "url": run.get_absolute_url(),
+    }
+
+
+class RunDetailOut(RunOut):
+    """A run with its frozen config, result, provenance and the end of a failed attempt's log."""
+
+    config: dict[str, Any]
+    params: dict[str, Any]
+    result: dict[str, Any]
+    provenance: dict[str, Any]
+    error: str
+
+    @classmethod
+    def of(cls, run: Run) -> "RunDetailOut":
+        """Describe a run with everything."""
+        more = {name: getattr(run, name) for name in ("config", "params", "result", "provenance", "error")}
+        return cls(**_facts(run), **more)
+
+
+class RunListOut(Schema):
+    """A page of runs, newest first."""
+
+    items: list[RunOut]
+    count: int
+
+
+class SeriesOut(Schema):
+    """One metric; the lists have one entry a shown point or bucket. ``value`` is a bucket's mean."""
+
+    name: str
+    unit: str
+    total_points: int
+    shown: int
+    step: list[int]
+    value: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
+    count: list[int]
+    non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
+
+    @classmethod
+    def of(cls, series: Series) -> "SeriesOut":
+        """Describe a series."""
+        return cls(**{name: getattr(series, name) for name in cls.model_fields})
+
+
+class MetricsOut(Schema):
+    """Series of a run and the cursor for the next question."""
+
+    run_id: int
+    status: str
+    phase: str
+    step: int
+    total_steps: int
+    cursor: str
+    reset: bool = Field(
+        description="true: a resume superseded points; drop what you have, this is everything"
+    )
+    series: list[SeriesOut]
+
+
+class CheckpointOut(Schema):
+    """A checkpoint of a run."""
+
+    step: int
+    attempt: int
+    path: str
+    size_bytes: int
+    on_disk: bool
+    superseded: bool
+    created_at: datetime
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: Checkpoint) -> "CheckpointOut":
+        """Describe a checkpoint."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+class EvaluationOut(Schema):
+    """An evaluation with its 95 % Wilson interval."""
+
+    id: int
+    made_by: int
+    step: int
+    dataset: str | None
+    split: str
+    final: bool
+    n: int
+    correct: int
+    answer_accuracy: float
+    interval: tuple[float, float]
+    step_accuracy: float | None
+    loss: float | None
+    seconds: float
+    generated_tokens: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Evaluation) -> "EvaluationOut":
+        """Describe an evaluation."""
+        same = (
+            "id step split final n correct answer_accuracy step_accuracy loss seconds generated_tokens "
+            "created_at"
+        )
+        return cls(
+            **{name: getattr(row, name) for name in same.split()},
+            made_by=row.made_by_id,
+            dataset=row.dataset.key if row.dataset else None,
+            interval=(row.interval_low, row.interval_high),
+        )
+
+
+class SampleOut(Schema):
+    """A held-out prompt, what was expected and what the model wrote."""
+
+    evaluation_id: int
+    position: int
+    trace_hash: str
+    prompt: str
+    expected_steps: list[str]
+    expected_answer: str
+    generated_text: str
+    generated_steps: list[str]
+    steps_valid: list[bool | None]
+    answer: str | None
+    correct: bool
+    rule: str
+
+    @classmethod
+    def of(cls, row: Sample) -> "SampleOut":
+        """Describe a sample."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+class SampleListOut(Schema):
+    """A page of one evaluation's samples."""
+
+    evaluation_id: int | None
+    items: list[SampleOut]
+    count: int
+
+
+class LogOut(Schema):
+    """A piece of an attempt's log. ``next_offset`` goes on where it ends."""
+
+    run_id: int
+    attempt: int
+    text: str
+    offset: int
+    next_offset: int
+    size: int
+
+
+class AttemptOut(Schema):
+    """One start of a run."""
+
+    number: int
+    status: str
+    reason: str
+    host: str
+    device: str
+    child_pid: int | None
+    start_step: int
+    end_step: int | None
+    started_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Attempt) -> "AttemptOut":
+        """Describe an attempt."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+class BenchmarkListOut(Schema):
+    """A page of benchmark records, newest first."""
+
+    items: list[dict[str, Any]]
+    count: int
+
+
+def benchmark_out(row: Benchmark) -> dict[str, Any]:
+    """Give a benchmark's record as the API lists it: without the provenance, which its file holds."""
+    return {name: value for name, value in row.record.items() if name != "provenance"}
+
+
+class DeviceOut(Schema):
+    """A device of the server's machine."""
+
+    kind: str
+    index: int
+    uuid: str
+    name: str
+    memory_bytes: int | None
+    usable: bool
+    run_id: int | None
+
+
+class DevicesOut(Schema):
+    """The devices of the server's machine and what JAX says of them."""
+
+    host: str
+    jax: str
+    devices: list[DeviceOut]

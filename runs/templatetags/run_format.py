@@ -1,0 +1,70 @@
+"""Numbers and times as pages show them."""
+
+import datetime as dt
+
+from django import template
+from django.utils import timezone
+
+from runs.models import Run
+
+register = template.Library()
+KIB = 1024
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """Show a share as a percentage with one decimal."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+@register.filter
+def quantity(value: float | None) -> str:
+    """Show a number with four significant digits, large ones with thousands separators."""
+    if value is None:
+        return "not finite"
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.3e}"
+
+
+@register.filter
+def size(value: int | None) -> str:
+    """Show bytes in binary units."""
+    if value is None:
+        return "–"
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < KIB or unit == "TiB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= KIB
+    return ""
+
+
+@register.filter
+def duration(run: Run) -> str:
+    """Show how long a run has taken, or took, since its newest start."""
+    if run.started_at is None:
+        return "–"
+    return span((run.finished_at or timezone.now()) - run.started_at)
+
+
+def span(time: dt.timedelta) -> str:
+    """Show a time span in its two largest units."""
+    seconds = max(0, round(time.total_seconds()))
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: template.Context, **changes: object) -> str:
+    """Give the page's query string with some parameters changed; empty ones are dropped."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            query.pop(name, None)
+        else:
+            query[name] = str(value)
+    return f"?{query.urlencode()}"

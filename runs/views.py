@@ -1,0 +1,159 @@
+"""Pages of runs and benchmarks. They render what is there; live parts come from the API."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import BadRequest
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from runs import selectors, services
+from runs.models import Benchmark, Evaluation, Run
+from runs.presenting import (
+    chart_groups,
+    config_rows,
+    differing_rows,
+    latest_values,
+    paired_samples,
+    provenance_rows,
+)
+from runs.selectors import get_run, live_workers
+from runs.states import Kind, Status
+from tunix_site.auth import scope_required
+from tunix_site.errors import NotFoundError, UserError
+from tunix_site.roles import covers, user_scope
+
+RUNS_A_PAGE = 50
+SAMPLES_A_PAGE = 10
+MAX_COMPARED = 20
+ACTIONS: dict[str, Callable[..., Run]] = {
+    "stop": services.request_stop,
+    "resume": services.resume_run,
+    "start": services.start_draft,
+    "clone": services.clone_run,
+}
+
+
+def _may_operate(request: HttpRequest) -> bool:
+    return covers(user_scope(request.user), "operate")
+
+
+@require_GET
+@scope_required("read")
+def run_list(request: HttpRequest) -> HttpResponse:
+    """List runs, newest first, filtered by status and kind."""
+    status, kind = request.GET.get("status", ""), request.GET.get("kind", "")
+    rows = selectors.list_runs(
+        status=status if status in Status.values else None, kind=kind if kind in Kind.values else None
+    )
+    page = Paginator(rows.select_related("dataset", "owner"), RUNS_A_PAGE).get_page(request.GET.get("page"))
+    selectors.attach_headlines(runs=list(page.object_list))
+    context = {
+        "page": page,
+        "status": status,
+        "kind": kind,
+        "statuses": Status.choices,
+        "kinds": Kind.choices,
+        "has_worker": live_workers().exists(),
+        "any_queued": Run.objects.filter(status=Status.QUEUED).exists(),
+    }
+    return render(request, "runs/list.html", context)
+
+
+@require_GET
+@scope_required("read")
+def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Show one run."""
+    run = _found(run_id)
+    evaluations = list(selectors.run_evaluations(run=run))
+    chosen = _chosen_evaluation(request, run, evaluations)
+    verdict = request.GET.get("verdict", "")
+    samples = None
+    if chosen is not None:
+        rows = selectors.evaluation_samples(evaluation=chosen)
+        if verdict in {"right", "wrong"}:
+            rows = rows.filter(correct=verdict == "right")
+        samples = Paginator(rows, SAMPLES_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "run": run,
+        "charts": chart_groups(run),
+        "latest": latest_values(run),
+        "config": config_rows(run),
+        "provenance": provenance_rows(run),
+        "checkpoints": selectors.live_checkpoints(run=run),
+        "evaluations": evaluations,
+        "headline": selectors.headline_evaluation(run=run),
+        "chosen": chosen,
+        "verdict": verdict,
+        "samples": samples,
+        "sample_pairs": paired_samples(samples.object_list) if samples else [],
+        "attempts": run.attempts.order_by("-number"),
+        "children": run.children.order_by("-id")[:20],
+        "may_operate": _may_operate(request),
+        "has_worker": live_workers().exists(),
+        "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
+    }
+    return render(request, "runs/detail.html", context)
+
+
+def _found(run_id: int) -> Run:
+    try:
+        return get_run(run_id=run_id)
+    except NotFoundError as error:
+        raise Http404(str(error)) from error
+
+
+def _chosen_evaluation(request: HttpRequest, run: Run, evaluations: list[Evaluation]) -> Evaluation | None:
+    wanted = request.GET.get("evaluation", "")
+    by_id = {str(row.pk): row for row in evaluations}
+    return by_id.get(wanted) or selectors.headline_evaluation(run=run)
+
+
+@require_POST
+@scope_required("operate")
+def act(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Stop, resume, start or clone a run, then show it."""
+    run = _found(run_id)
+    name = request.POST.get("action", "")
+    if name not in ACTIONS:
+        raise BadRequest(f"There is no action {name[:40]!r}.")
+    try:
+        shown = ACTIONS[name](run, actor=request.user)
+    except UserError as error:
+        messages.error(request, str(error))
+        shown = run
+    else:
+        messages.success(request, f"Run {shown.pk} is {shown.status}.")
+    return redirect("runs:detail", run_id=shown.pk)
+
+
+@require_GET
+@scope_required("read")
+def compare(request: HttpRequest) -> HttpResponse:
+    """Lay runs side by side: curves over each other, and what differs in config and results."""
+    texts = [text for text in request.GET.get("ids", "").replace(" ", ",").split(",") if text]
+    wanted = [int(text) for text in texts if text.isdecimal() and len(text) < 19][:MAX_COMPARED]
+    found = Run.objects.select_related("dataset").in_bulk(wanted)
+    runs = [found[pk] for pk in wanted if pk in found]
+    selectors.attach_headlines(runs=runs)
+    context: dict[str, Any] = {
+        "runs": runs,
+        "ids": ",".join(str(run.pk) for run in runs),
+        "missing": [pk for pk in wanted if pk not in found],
+        "rows": differing_rows(runs),
+        "charts": chart_groups(None),
+    }
+    return render(request, "runs/compare.html", context)
+
+
+@require_GET
+@scope_required("read")
+def benchmark_list(request: HttpRequest) -> HttpResponse:
+    """List benchmarks, newest first."""
+    rows = Benchmark.objects.select_related("run").order_by("-id")
+    page = Paginator(rows, RUNS_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "runs/benchmarks.html", {"page": page})
