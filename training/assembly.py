@@ -16,11 +16,13 @@ from training.model_config import ModelConfig, preset
 from training.optim import learning_rate_schedule, make_optimizer
 from training.tokenizer import TOKENIZER
 
+type Params = nnx.State[Any, Any]
+
 
 class TrainState(NamedTuple):
     """Everything that decides the future of a run: parameters, optimizer, key and updates done."""
 
-    params: nnx.State
+    params: Params
     optimizer: Any
     rng: jax.Array
     step: jax.Array
@@ -39,7 +41,7 @@ class Assembly:
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
 
-    def model(self, params: nnx.State) -> Transformer:
+    def model(self, params: Params) -> Transformer:
         """Join the model's structure with parameters."""
         return nnx.merge(self.graph, params)
 
@@ -81,12 +83,14 @@ def first_state(assembly: Assembly) -> TrainState:
     """Draw the parameters from the seed and make a fresh optimizer state, on the device."""
     with jax.default_device(assembly.device):
         state = jax.jit(_state_maker(assembly))()
-    return jax.device_put(state, assembly.device)
+    placed: TrainState = jax.device_put(state, assembly.device)
+    return placed
 
 
 def abstract_state(assembly: Assembly) -> TrainState:
     """Describe the state (shapes and types) without computing it."""
-    return jax.eval_shape(_state_maker(assembly))
+    described: TrainState = jax.eval_shape(_state_maker(assembly))
+    return described
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:

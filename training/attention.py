@@ -15,6 +15,8 @@ from training.errors import ConfigError
 
 Implementation = Literal["dense", "chunked", "cudnn"]
 QUERY_CHUNKS: Final = 4
+# The score of a key that may not be seen; finite, so that no row can turn into NaN.
+_HIDDEN: Final = -1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Arr
     kv_heads = k.shape[2]
     grouped = q.reshape(batch, queries, kv_heads, heads // kv_heads, size)
     scores = jnp.einsum("bqkgh,bskh->bkgqs", grouped, k, preferred_element_type=jnp.float32)
-    scores = jnp.where(mask, scores * size**-0.5, jnp.finfo(jnp.float32).min)
+    scores = jnp.where(mask, scores * size**-0.5, _HIDDEN)
     shares = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("bkgqs,bskh->bqkgh", shares, v).reshape(batch, queries, heads, size)
 
@@ -88,7 +90,7 @@ def _cudnn_obstacle(device: jax.Device, dtype: jnp.dtype, head_size: int) -> str
                 return causal_attention(q, k, v, "cudnn").astype(jnp.float32).sum()
 
             gradients = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(probe, probe, probe)
-            jax.block_until_ready(gradients)
+            jax.device_get(gradients)
     except Exception as error:  # the kernel refuses in many ways, and each must end in a fallback
         return " ".join(str(error).split())[:300] or type(error).__name__
     return ""

@@ -120,7 +120,8 @@ def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 def _read(step_dir: Path, wanted: Mapping[str, Any], device: jax.Device) -> dict[str, Any]:
     placement = jax.sharding.SingleDeviceSharding(device)
     target = {
-        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement)
+        # JAX leaves the constructor untyped.
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement)  # type: ignore[no-untyped-call]
         for name, leaf in wanted.items()
     }
     try:

@@ -19,7 +19,7 @@ from training.tokenizer import TOKENIZER
 
 IntArray = npt.NDArray[np.int32]
 
-WIDTH_MULTIPLE: Final = 16
+WIDTH_MULTIPLE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Rows:
     @property
     def width(self) -> int:
         """Positions that the model sees of each row."""
-        return self.tokens.shape[1] - 1
+        return int(self.tokens.shape[1]) - 1
 
     def batch(self, indices: npt.NDArray[np.int64]) -> Batch:
         """Cut the given rows into inputs, targets and weights (completion and EOS only)."""
@@ -80,7 +80,7 @@ def build_rows(
     split: str = "train",
     width: int | None = None,
 ) -> Rows:
-    """Tokenise the examples and pad them to the longest one, rounded up to a multiple of 16.
+    """Tokenise the examples and pad them to the longest one, rounded up to a multiple of 8.
 
     ``width`` sets the number of positions instead, so that splits can share a shape.
 
@@ -168,8 +168,10 @@ _orders: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
 
 def choose_subset[T](examples: Sequence[T], *, limit: int, seed: int) -> list[T]:
     """Choose the same ``limit`` examples each time, in their order; a larger limit keeps the smaller's."""
-    chosen = np.sort(epoch_order(rows=len(examples), seed=seed, epoch=0)[:limit]) if examples else []
-    return [examples[i] for i in chosen]
+    if not examples:
+        return []
+    order = epoch_order(rows=len(examples), seed=seed, epoch=0)
+    return [examples[i] for i in np.sort(order[:limit])]
 
 
 def round_up(size: int, multiple: int = WIDTH_MULTIPLE) -> int:

@@ -44,7 +44,7 @@ def select_device(kind: DeviceKind, *, physical_index: int = 0, uuid: str = "") 
         ) from error
     if kind == "cpu" and not jax.config.jax_platforms:
         # Otherwise JAX would start the GPU's client too and reserve most of its memory.
-        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     try:
         device = jax.devices(kind)[0]
     except RuntimeError as error:

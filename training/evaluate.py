@@ -79,11 +79,17 @@ class Evaluator:
             for example, text in zip(chosen, texts, strict=True)
         )
         return self._report(
-            samples, loss, step, final, time.perf_counter() - began, sum(text.tokens for text in texts)
+            samples=samples,
+            loss=loss,
+            step=step,
+            final=final,
+            seconds=time.perf_counter() - began,
+            generated_tokens=sum(text.tokens for text in texts),
         )
 
     def _report(
         self,
+        *,
         samples: tuple[GradedSample, ...],
         loss: float,
         step: int,

@@ -49,7 +49,7 @@ class _Progress(NamedTuple):
     position: jax.Array
     done: jax.Array
     written: jax.Array
-    count: jax.Array
+    length: jax.Array
     caches: list[LayerCache]
 
 
@@ -83,13 +83,16 @@ class Generator:
         texts: list[GeneratedText] = []
         for start in range(0, len(encoded), rows):
             part = encoded[start : start + rows]
-            texts += self._batch(params, part, rows, width, max_new_tokens, should_stop)
+            texts += self._batch(
+                params, part, rows=rows, width=width, new=max_new_tokens, should_stop=should_stop
+            )
         return texts
 
     def _batch(
         self,
         params: Any,
         prompts: Sequence[Sequence[int]],
+        *,
         rows: int,
         width: int,
         new: int,
@@ -109,7 +112,7 @@ class Generator:
             if bool(jnp.all(progress.done)):
                 break
             progress = self._continue(params, progress, new=new)
-        written, counts = jax.device_get((progress.written, progress.count))
+        written, counts = jax.device_get((progress.written, progress.length))
         return [_to_text(written[i, : counts[i]].tolist()) for i in range(len(prompts))]
 
     def _prefill(
@@ -141,12 +144,12 @@ def _take(progress: _Progress, logits: jax.Array, new: int) -> _Progress:
     # Rows of the table beyond the tokenizer's ids mean nothing.
     token = jnp.argmax(logits[:, : TOKENIZER.vocab_size], axis=-1).astype(jnp.int32)
     rows = jnp.arange(token.shape[0])
-    kept = jnp.where(progress.done, progress.written[rows, progress.count - 1], token)
-    slot = jnp.where(progress.done, progress.count - 1, progress.count)
-    count = jnp.where(progress.done, progress.count, progress.count + 1)
+    kept = jnp.where(progress.done, progress.written[rows, progress.length - 1], token)
+    slot = jnp.where(progress.done, progress.length - 1, progress.length)
+    count = jnp.where(progress.done, progress.length, progress.length + 1)
     done = progress.done | (token == TOKENIZER.eos) | (count >= new)
     written = progress.written.at[rows, slot].set(kept)
-    return progress._replace(token=token, done=done, written=written, count=count)
+    return progress._replace(token=token, done=done, written=written, length=count)
 
 
 def _to_text(tokens: list[int]) -> GeneratedText:

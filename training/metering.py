@@ -34,28 +34,28 @@ class StepMeter:
 
     def add(self, step: int, metrics: StepMetrics, tokens: int) -> None:
         """Take the metrics of an update that was just started, and record the one before it."""
-        self.flush_before(_Pending(step, metrics, tokens))
+        previous, self._pending = self._pending, _Pending(step, metrics, tokens)
+        self._record(previous)
 
-    def flush_before(self, following: _Pending | None) -> None:
-        """Wait for the pending update, record it, and let the following one be pending."""
-        pending, self._pending = self._pending, following
-        if pending is None:
+    def flush(self) -> None:
+        """Wait for the pending update, if there is one, and record it."""
+        previous, self._pending = self._pending, None
+        self._record(previous)
+
+    def _record(self, update: _Pending | None) -> None:
+        if update is None:
             return
-        values = jax.device_get(pending.metrics)
+        values = jax.device_get(update.metrics)
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         self.loss = float(values.loss_sum) / float(values.weight)
         self._recorder.metrics(
-            pending.step,
+            update.step,
             {
                 "train/loss": self.loss,
                 "train/grad_norm": float(values.grad_norm),
                 "train/learning_rate": float(values.learning_rate),
                 "train/step_time": seconds,
-                "train/tokens_per_second": pending.tokens / seconds,
+                "train/tokens_per_second": update.tokens / seconds,
             },
         )
-
-    def flush(self) -> None:
-        """Record the pending update, if there is one."""
-        self.flush_before(None)

@@ -33,6 +33,7 @@ class Linear(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Multiply x (…, inputs)."""
         return matmul(x, self.kernel[...].astype(self.dtype))
 
 
@@ -44,6 +45,7 @@ class RMSNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalise the last axis."""
         wide = x.astype(jnp.float32)
         mean_square = jnp.mean(wide * wide, axis=-1, keepdims=True)
         return (wide * jax.lax.rsqrt(mean_square + self.epsilon) * self.scale[...]).astype(x.dtype)
@@ -63,6 +65,7 @@ class Attention(nnx.Module):
         self.out = Linear(queries, shape.width, dtype=dtype, rngs=rngs, scale=(2 * shape.layers) ** -0.5)
 
     def __call__(self, x: jax.Array, angles: jax.Array) -> tuple[jax.Array, LayerCache]:
+        """Mix x (B, T, D) over time; also return its keys and values."""
         q, k, v = self._project(x, angles)
         mixed = causal_attention(q, k, v, self.implementation)
         return self.out(mixed.reshape(*x.shape[:2], -1)), LayerCache(k, v)
@@ -97,6 +100,7 @@ class SwiGLU(nnx.Module):
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Transform each position of x (B, T, D) alone."""
         return self.out(jax.nn.silu(self.gate(x)) * self.up(x))
 
 
@@ -112,6 +116,7 @@ class Block(nnx.Module):
         self.mlp = SwiGLU(shape, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, angles: jax.Array) -> tuple[jax.Array, LayerCache]:
+        """Run x (B, T, D) through both halves; also return keys and values."""
         mixed, cache = self.attention(self.attention_norm(x), angles)
         x = x + mixed
         return x + self.mlp(self.mlp_norm(x)), cache

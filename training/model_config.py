@@ -23,9 +23,13 @@ class ModelConfig(BaseModel):
     kv_heads: _Size = Field(description="key and value heads; each serves heads / kv_heads query heads")
     head_size: _Size = Field(description="size of one head, even")
     mlp_width: _Size = Field(description="inner size of the SwiGLU")
-    vocab_size: _Size = Field(BYTE_VOCABULARY, description="rows of the embedding table")
-    rope_theta: Annotated[float, Field(gt=1)] = Field(10_000.0, description="base of the rotary wave lengths")
-    norm_epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(1e-6, description="added to the mean square")
+    vocab_size: _Size = Field(default=BYTE_VOCABULARY, description="rows of the embedding table")
+    rope_theta: Annotated[float, Field(gt=1)] = Field(
+        default=10_000.0, description="base of the rotary wave lengths"
+    )
+    norm_epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=1e-6, description="added to the mean square"
+    )
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:

@@ -45,7 +45,7 @@ class CompiledStep:
 
 def to_device(batch: Batch, device: jax.Device) -> DeviceBatch:
     """Start copying a batch to the device."""
-    return jax.device_put(DeviceBatch(batch.inputs, batch.targets, batch.weights), device)
+    return DeviceBatch(*jax.device_put((batch.inputs, batch.targets, batch.weights), device))
 
 
 def compile_step(assembly: Assembly, state: TrainState, batch: DeviceBatch) -> CompiledStep:
