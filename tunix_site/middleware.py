@@ -50,6 +50,7 @@ class ApiErrorShapeMiddleware:
         response = self.get_response(request)
         if (
             not request.path.startswith(API_PREFIX)
+            or request.path == DOCS_PATH
             or response.status_code < 400
             or response.headers.get("Content-Type", "").startswith("application/json")
         ):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def operations() -> Iterator[tuple[str, str]]:
-    """Every (method, path) of the API, as its OpenAPI description has them, with example values in the path."""
+    """Every (method, path) that OpenAPI describes, with example values in the path."""
     for template, methods in api.get_openapi_schema(path_prefix="/api/")["paths"].items():
         path = re.sub(r"{(\w+)}", lambda found: PLACEHOLDERS.get(found[1], "1"), template)
         for method in methods:

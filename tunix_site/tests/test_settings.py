@@ -136,6 +136,7 @@ def test_models_and_migrations_agree(tmp_path):
 
 @pytest.mark.parametrize("cluster", ["runs", "housekeeping"])
 def test_both_queues_start_under_their_name(tmp_path, cluster):
-    code = "import django; django.setup(); from django_q.conf import Conf; print(Conf.CLUSTER_NAME, Conf.RETRY > Conf.TIMEOUT)"
+    show = "from django_q.conf import Conf; print(Conf.CLUSTER_NAME, Conf.RETRY > Conf.TIMEOUT)"
+    code = f"import django; django.setup(); {show}"
     done = run(["-W", "error", "-c", code], tmp_path, Q_CLUSTER_NAME=cluster)
     assert done.stdout.split() == [cluster, "True"], done.stderr
