@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Settings as docs/deployment.md gives them for a site behind HTTPS.
 HTTPS_SETTINGS = {
     "DJANGO_ALLOWED_HOSTS": "tunix.example.org",
-    "DJANGO_HTTPS": "1",
+    "TUNIX_HTTPS": "1",
     "DJANGO_SECRET_KEY": "check-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
 }
 
