@@ -1,8 +1,8 @@
-"""What every test of the repository gets: a place of its own for files, people with roles, no quiet skips."""
+"""What every test of the repository gets: a place of its own for files, people with roles."""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ os.environ.setdefault("TUNIX_LOG_LEVEL", "WARNING")
 for _name in ("DJANGO_DEBUG", "DJANGO_ALLOWED_HOSTS", "TUNIX_HTTPS", "Q_CLUSTER_NAME"):
     os.environ.pop(_name, None)
 
-NO_SKIPS = os.environ.get("TUNIX_NO_SKIPS", "") not in {"", "0"}
-
 
 def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
@@ -30,27 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(Path(_SESSION_DIR.name) / "test.sqlite3")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """With TUNIX_NO_SKIPS=1 a skip is a failure, unless the test needs a GPU."""
-    outcome: Any = yield
-    report = outcome.get_result()
-    expected = hasattr(report, "wasxfail") or item.get_closest_marker("gpu")
-    if NO_SKIPS and report.skipped and not expected:
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and TUNIX_NO_SKIPS is set: {report.longrepr}"
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
-    """The same for a module that skips itself while it is collected."""
-    outcome: Any = yield
-    report = outcome.get_result()
-    if NO_SKIPS and report.skipped:
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and TUNIX_NO_SKIPS is set: {report.longrepr}"
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def stage_environment(stage: Stage, scratch: Path) -> dict[str, str]:
         environment["DATABASE_URL"] = f"sqlite:///{scratch / 'gate.sqlite3'}"
     if find_chromium():
         environment["TUNIX_TEST_CHROMIUM"] = find_chromium()
-    return environment | stage.environment
+    return {**environment, **stage.environment}
 
 
 def command_line(python: Path, command: tuple[str, ...], report: Path) -> list[str]:

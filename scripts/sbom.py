@@ -44,24 +44,30 @@ def vendored_component(description: Path) -> dict[str, Any]:
     for file, digest in facts["sha256"].items():
         if hashlib.sha256((description.parent / file).read_bytes()).hexdigest() != digest:
             raise SbomError(f"{description.parent / file} is not the file that {description.name} describes")
-    purl = f"pkg:npm/{facts['name']}@{facts['version']}"
-    return {
+    parts = [
+        {"type": "file", "bom-ref": f"{facts['purl']}#{file}", "name": file, "hashes": [_sha256(digest)]}
+        for file, digest in facts["sha256"].items()
+    ]
+    # Libraries that the vendored file carries inside itself; their versions are its own affair.
+    parts += [
+        {"type": "library", "bom-ref": f"{facts['purl']}#{each['name']}", **_name_and_licence(each)}
+        for each in facts.get("bundles", [])
+    ]
+    identity = {
         "type": "library",
-        "bom-ref": purl,
-        "name": facts["name"],
+        "bom-ref": facts["purl"],
+        "purl": facts["purl"],
         "version": facts["version"],
-        "purl": purl,
-        "licenses": [{"license": {"id": facts["licence"]}}],
-        "components": [
-            {
-                "type": "file",
-                "bom-ref": f"{purl}#{file}",
-                "name": file,
-                "hashes": [{"alg": "SHA-256", "content": digest}],
-            }
-            for file, digest in facts["sha256"].items()
-        ],
     }
+    return {**identity, **_name_and_licence(facts), "components": parts}
+
+
+def _sha256(digest: str) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": digest}
+
+
+def _name_and_licence(facts: dict[str, Any]) -> dict[str, Any]:
+    return {"name": facts["name"], "licenses": [{"license": {"id": facts["licence"]}}]}
 
 
 def add_component(bill: dict[str, Any], component: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ def _install_with_uv(venv: Path, requirements: Path) -> bool:
     if found.returncode:
         return False
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    target = ["--python", venv_python(venv), "--require-hashes", "-r", requirements]
+    target = ["--python", str(venv_python(venv)), "--require-hashes", "-r", str(requirements)]
     command = ["uv", "pip", "install", *quiet, *target]
     # Trust the certificates that this machine trusts, as pip does (the second name is uv's older one).
     environment = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", **os.environ}
@@ -157,7 +157,7 @@ def _install_with_pip(venv: Path, requirements: Path) -> bool:
             return False
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     options = ["--require-hashes", "--no-input", "--disable-pip-version-check"]
-    command = [python, "-m", "pip", "install", *quiet, *options, "-r", requirements]
+    command = [str(python), "-m", "pip", "install", *quiet, *options, "-r", str(requirements)]
     return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
 
 

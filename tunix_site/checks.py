@@ -123,7 +123,7 @@ def check_https_away_from_home(app_configs: Sequence[AppConfig] | None, **kwargs
     return [
         Warning(
             "The site can be reached from other machines over plain HTTP.",
-            hint="Put a proxy with HTTPS in front and set TUNIX_HTTPS=1 (docs/settings.md).",
+            hint="Put a proxy with HTTPS in front and set TUNIX_HTTPS=1 (docs/configuration.md).",
             id="tunix_site.W003",
         )
     ]

@@ -1,4 +1,4 @@
-"""Settings of the site, all from the environment; ``docs/settings.md`` explains each variable.
+"""Settings of the site, all from the environment; ``docs/configuration.md`` explains each variable.
 
 With nothing set they serve one person on their own machine: loopback hosts only, no debugging
 output, SQLite, a generated secret key. An unexpected value stops the start.
