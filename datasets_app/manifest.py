@@ -78,9 +78,11 @@ def write_files(*, key: str) -> Path:
             dataset = newest_of_key(key)
             if dataset is None:
                 raise NotFoundError(f"There is no dataset {key!r} to write files of.")
-            facts = _replace(folder / TRACES, export_lines(dataset=dataset, format="trace"))
+            facts = replace_file(folder / TRACES, export_lines(dataset=dataset, format="trace"))
             content = describe(dataset) | {"files": {TRACES: facts}}
-            _replace(folder / MANIFEST, [json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"])
+            replace_file(
+                folder / MANIFEST, [json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"]
+            )
     except OSError as error:
         raise UserError(
             f"Dataset {key} is stored, but its files in {folder} could not be written: {error.strerror}.",
@@ -114,7 +116,7 @@ def read_manifest(key: str) -> dict[str, Any]:
     return content
 
 
-def _replace(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:
+def replace_file(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:
     """Write a file beside the old one and move it into its place; gives digest, bytes and lines."""
     digest, size, count = hashlib.sha256(), 0, 0
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

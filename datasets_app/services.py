@@ -1,6 +1,6 @@
 """Changes to traces and datasets."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,13 @@ from datasets_app import manifest
 from datasets_app.generators import GeneratorSpec, generator_for
 from datasets_app.models import Dataset, Trace, TraceSource
 from datasets_app.publishing import Draft, Member, Progress, PublishResult, member_of, publish, store_traces
-from datasets_app.traces import TraceRecord, validate_trace
+from datasets_app.selectors import visible_traces
+from datasets_app.traces import TraceError, TraceRecord, check_characters, validate_trace
 
 KEPT_IN_MEMORY = 20_000
+
+type HandedIn = tuple[TraceRecord, str, str, str]
+"""A trace with its source, licence and family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,47 +78,43 @@ def finish(result: PublishResult) -> None:
         transaction.on_commit(lambda: manifest.write_files(key=key))
 
 
-def store_handed_in(
-    *, records: Iterable[TraceRecord], source: str = "", licence: str = "", family: str = ""
-) -> list[StoredTrace]:
+def store_handed_in(*, traces: Sequence[HandedIn]) -> list[StoredTrace]:
     """Store traces that came by themselves, all or none; gives them in the order given.
 
-    The same trace again from the same source keeps one row, with the newest licence and meta.
+    The same trace again from the same source keeps one row, with the newest family, licence and meta.
 
     Raises:
-        TraceError: if any trace breaks a rule; ``field`` is ``traces[N].…``.
+        TraceError: if any trace breaks a rule, saying which trace.
     """
-    members = list(_checked(records, source=source, licence=licence, family=family))
+    prefixes = [f"traces[{place}]." for place in range(len(traces))] if len(traces) > 1 else [""]
+    members = [_checked(prefix, *given) for prefix, given in zip(prefixes, traces, strict=False)]
     hashes = [member.content_hash for member in members]
     with transaction.atomic():
-        before = set(
-            TraceSource.objects.filter(trace__content_hash__in=hashes).values_list(
-                "trace__content_hash", flat=True
-            )
-        )
+        seen = set(visible_traces().filter(content_hash__in=hashes).values_list("content_hash", flat=True))
         ids = store_traces(members)
-        newest = {ids[member.content_hash]: member for member in members}
+        rows = {(ids[member.content_hash], member.source): member for member in members}
         TraceSource.objects.bulk_create(
-            [_source_row(trace_id, newest[trace_id]) for trace_id in sorted(newest)],
+            [_source_row(trace_id, rows[trace_id, source]) for trace_id, source in sorted(rows)],
             update_conflicts=True,
             unique_fields=["trace", "source"],
             update_fields=["family", "licence", "meta"],
         )
-    rows = Trace.objects.in_bulk(list(newest))
-    first_seen: set[str] = set(before)
+        found = Trace.objects.prefetch_related("sources").in_bulk(list(set(ids.values())))
     stored = []
     for member in members:
-        stored.append(
-            StoredTrace(rows[ids[member.content_hash]], created=member.content_hash not in first_seen)
-        )
-        first_seen.add(member.content_hash)
+        stored.append(StoredTrace(found[ids[member.content_hash]], created=member.content_hash not in seen))
+        seen.add(member.content_hash)
     return stored
 
 
-def _checked(records: Iterable[TraceRecord], *, source: str, licence: str, family: str) -> Iterator[Member]:
-    for record in records:
+def _checked(prefix: str, record: TraceRecord, source: str, licence: str, family: str) -> Member:
+    try:
         validate_trace(record)
-        yield member_of(record, family=family, source=source, licence=licence, meta=record.meta)
+        for field, text in (("source", source), ("licence", licence), ("family", family)):
+            check_characters(field, text)
+    except TraceError as error:
+        raise TraceError(f"{prefix}{error.field}", error.problem) from error
+    return member_of(record, family=family, source=source, licence=licence, meta=record.meta)
 
 
 def _source_row(trace_id: int, member: Member) -> TraceSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from datasets_app.generators.family import Family
@@ -15,6 +16,7 @@ __all__ = [
     "GENERATORS",
     "GeneratedTrace",
     "GeneratorSpec",
+    "check_steps",
     "checker_for",
     "checkers",
     "generator_for",
@@ -34,3 +36,9 @@ def checker_for(family: str) -> StepChecker | None:
 def checkers() -> dict[str, StepChecker]:
     """Give the step checkers of all families by name."""
     return {name: family.check for name, family in FAMILIES.items()}
+
+
+def check_steps(family: str, prompt: str, steps: Sequence[str]) -> list[bool | None]:
+    """Judge the steps of a trace by its family's checker; None for each where there is none."""
+    known = FAMILIES.get(family)
+    return known.check(prompt, steps) if known else [None for _ in steps]

@@ -1,0 +1,242 @@
+"""The admin of traces and datasets: to read, and to seed or build; nothing is changed by hand."""
+
+from typing import Any
+
+import pydantic
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from datasets_app import builds
+from datasets_app.build_request import BuildRequest
+from datasets_app.forms import BuildForm, SeedForm
+from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace, TraceSource
+from datasets_app.selectors import list_datasets, visible_traces
+from datasets_app.verification import check_dataset
+from tunix_site.admin import ReadOnlyAdmin
+from tunix_site.errors import UserError
+
+MOST_CHECKED = 20
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnlyAdmin):
+    """Published datasets; seeding and building are buttons above the list, checking is an action."""
+
+    list_display = (
+        "key",
+        "short_hash",
+        "trace_count",
+        "train_count",
+        "test_count",
+        "generator",
+        "licence",
+        "published_at",
+    )
+    list_filter = ("generator", "licence")
+    search_fields = ("key", "content_hash", "description", "source")
+    date_hierarchy = "published_at"
+    fields = (
+        "key",
+        "content_hash",
+        "pages",
+        "parent",
+        "description",
+        "source",
+        "licence",
+        "generator",
+        "recipe",
+        "trace_count",
+        "train_count",
+        "test_count",
+        "published_at",
+    )
+    actions = ("verify",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Dataset]:
+        """Show what is published."""
+        return list_datasets().select_related("parent")
+
+    @admin.display(description="content", ordering="content_hash")
+    def short_hash(self, dataset: Dataset) -> str:
+        """Give the beginning of the content hash."""
+        return dataset.content_hash[:12]
+
+    @admin.display(description="traces")
+    def pages(self, dataset: Dataset) -> SafeString:
+        """Link to the traces."""
+        page = reverse("datasets:detail", args=[dataset.address])
+        rows = reverse("admin:datasets_app_datasettrace_changelist")
+        return format_html(
+            '<a href="{}">read them</a> · <a href="{}?dataset__id__exact={}">list them</a>',
+            page,
+            rows,
+            dataset.pk,
+        )
+
+    @admin.action(description="Check rows, hash, manifest and file", permissions=["view"])
+    def verify(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+        """Check the selected datasets and say what does not agree."""
+        chosen = list(queryset[: MOST_CHECKED + 1])
+        if len(chosen) > MOST_CHECKED:
+            self.message_user(request, f"Choose at most {MOST_CHECKED} datasets.", messages.WARNING)
+            return
+        for dataset in chosen:
+            findings = check_dataset(dataset=dataset)
+            for finding in findings:
+                self.message_user(request, f"{finding.dataset}: {finding.message}", messages.ERROR)
+            if not findings:
+                self.message_user(request, f"{dataset.address}: all is well.", messages.SUCCESS)
+
+    def may_build(self, request: HttpRequest) -> bool:
+        """Tell whether this person may seed and build."""
+        return request.user.has_perm("datasets_app.add_dataset")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list with the buttons that this person may use."""
+        more = {**(extra_context or {}), "may_build": self.may_build(request)}
+        return super().changelist_view(request, more)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the two forms."""
+        own = [
+            path("seed/", self.admin_site.admin_view(self.seed_view), name="datasets_app_dataset_seed"),
+            path("build/", self.admin_site.admin_view(self.build_view), name="datasets_app_dataset_build"),
+        ]
+        return own + list(super().get_urls())
+
+    def seed_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a generated dataset."""
+        return self._form_view(request, SeedForm, "Seed a dataset")
+
+    def build_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a dataset chosen from stored traces."""
+        return self._form_view(request, BuildForm, "Build from stored traces")
+
+    def _form_view(
+        self, request: HttpRequest, form_class: type[SeedForm | BuildForm], title: str
+    ) -> HttpResponse:
+        if not self.may_build(request):
+            raise PermissionDenied("Making datasets needs the right “operate”.")
+        form = form_class(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self._build(request, form.build_request())
+            except UserError as error:
+                form.add_error(None, str(error))
+            except pydantic.ValidationError as error:
+                for finding in error.errors(include_url=False):
+                    form.add_error(None, f"{'.'.join(map(str, finding['loc']))}: {finding['msg']}")
+        context = {**self.admin_site.each_context(request), "title": title, "form": form, "opts": self.opts}
+        return TemplateResponse(request, "admin/datasets_app/dataset/build.html", context)
+
+    def _build(self, request: HttpRequest, wanted: BuildRequest) -> HttpResponse:
+        actor = request.user if isinstance(request.user, User) else None
+        if builds.is_large(wanted):
+            task = builds.enqueue_build(request=wanted, actor=actor)
+            self.message_user(
+                request, f"Build {task.pk} is in the queue; see its progress here.", messages.INFO
+            )
+            return redirect("admin:datasets_app_buildtask_change", task.pk)
+        result = builds.build(request=wanted, actor=actor)
+        if result.created:
+            self.message_user(request, f"Made {result.dataset.address}.", messages.SUCCESS)
+        else:
+            text = f"{result.dataset.address} is there already with this content. Nothing changed."
+            self.message_user(request, text, messages.INFO)
+        return redirect("admin:datasets_app_dataset_change", result.dataset.pk)
+
+
+@admin.register(Trace)
+class TraceAdmin(ReadOnlyAdmin):
+    """Stored traces."""
+
+    list_display = ("short_hash", "prompt_start", "step_count", "final_answer_start", "created_at")
+    search_fields = ("content_hash__startswith", "prompt")
+    fields = ("content_hash", "prompt", "steps", "final_answer", "step_count", "size_bytes", "created_at")
+    show_full_result_count = False
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Trace]:
+        """Show what is visible, the newest first."""
+        return visible_traces().order_by("-pk")
+
+    @admin.display(description="trace")
+    def short_hash(self, trace: Trace) -> str:
+        """Give the beginning of the hash."""
+        return trace.content_hash[:12]
+
+    @admin.display(description="prompt")
+    def prompt_start(self, trace: Trace) -> str:
+        """Give the beginning of the prompt."""
+        return trace.prompt[:100]
+
+    @admin.display(description="answer")
+    def final_answer_start(self, trace: Trace) -> str:
+        """Give the beginning of the answer."""
+        return trace.final_answer[:40]
+
+
+@admin.register(TraceSource)
+class TraceSourceAdmin(ReadOnlyAdmin):
+    """Where traces were handed in from."""
+
+    list_display = ("trace", "source", "licence", "family", "created_at")
+    list_select_related = ("trace",)
+    search_fields = ("source",)
+    fields = ("trace", "source", "licence", "family", "meta", "created_at")
+    show_full_result_count = False
+
+
+@admin.register(DatasetTrace)
+class DatasetTraceAdmin(ReadOnlyAdmin):
+    """The traces of published datasets, in order."""
+
+    list_display = ("dataset", "position", "split", "family", "trace")
+    list_select_related = ("dataset", "trace")
+    list_filter = ("split", "family", ("dataset", admin.RelatedOnlyFieldListFilter))
+    search_fields = ("trace__content_hash__startswith", "trace__prompt")
+    fields = ("dataset", "position", "split", "family", "source", "licence", "meta", "trace")
+    show_full_result_count = False
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DatasetTrace]:
+        """Show what is published."""
+        rows = DatasetTrace.objects.filter(dataset__status=Dataset.Status.PUBLISHED)
+        return rows.order_by("-dataset", "position")
+
+
+@admin.register(BuildTask)
+class BuildTaskAdmin(ReadOnlyAdmin):
+    """Builds in the queue, with their progress."""
+
+    list_display = ("id", "state", "done", "total", "dataset", "requested_by", "created_at", "finished_at")
+    list_filter = ("status",)
+    list_select_related = ("dataset", "requested_by")
+    fields = (
+        "request",
+        "state",
+        "done",
+        "total",
+        "dataset",
+        "created",
+        "error",
+        "requested_by",
+        "created_at",
+        "heartbeat_at",
+        "finished_at",
+    )
+
+    @admin.display(description="status", ordering="status")
+    def state(self, task: BuildTask) -> str:
+        """Give the status; lost where a running build shows no sign of life."""
+        return "lost" if task.is_silent else task.status
