@@ -62,12 +62,14 @@ def process_database(transactional_db: None, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def make_user(db: None) -> Callable[..., Any]:
     """Make an account: ``make_user("ann", "operator")``; no group: an account without a role."""
-    from django.contrib.auth.models import Group, User
+    from django.contrib.auth.models import User
+
+    from tunix_site.services import ensure_roles
 
     def make(username: str, group: str | None = None, **fields: Any) -> Any:
         user = User.objects.create_user(username, password="correct horse 1", **fields)
         if group:
-            user.groups.add(Group.objects.get(name=group))
+            user.groups.add(ensure_roles()[group])
         return user
 
     return make
@@ -103,3 +105,6 @@ def token_headers(make_user: Callable[..., Any]) -> Callable[[str], dict[str, st
         return {"Authorization": f"Bearer {issue_token(user=user, scope=scope).token}"}
 
     return headers
+
+
+pytest_plugins = ["tunix_site.tests.browser"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.utils import timezone
 
@@ -52,6 +53,24 @@ def record_audit(
     )
 
 
+def ensure_roles() -> dict[str, Group]:
+    """Return the three groups by name, making what is missing: a flushed database has lost them."""
+    groups: dict[str, Group] = {}
+    held: list[Permission] = []
+    content_type = ContentType.objects.get_for_model(ApiToken)
+    for codename, label in ApiToken._meta.permissions:
+        held.append(
+            Permission.objects.get_or_create(
+                content_type=content_type, codename=codename, defaults={"name": label}
+            )[0]
+        )
+        name = GROUP_OF_SCOPE[codename.removeprefix("scope_")]
+        groups[name], made = Group.objects.get_or_create(name=name)
+        if made:
+            groups[name].permissions.add(*held)
+    return groups
+
+
 @transaction.atomic
 def issue_token(
     *,
@@ -70,7 +89,7 @@ def issue_token(
     joined = None
     if grant and not covers(user_scope(user), scope):
         joined = GROUP_OF_SCOPE[scope]
-        user.groups.add(Group.objects.get(name=joined))
+        user.groups.add(ensure_roles()[joined])
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = ApiToken.objects.create(
         user=user,
