@@ -191,12 +191,15 @@ def _postgresql_settings(url: str, name: str) -> dict[str, Any]:
             name, "postgresql://…", "it must end with the name of one database, as in postgresql://HOST/NAME"
         )
     host = unquote(options.pop("host", "")) or unquote(parts.hostname or "")
+    other_port = options.pop("port", "")
+    if other_port and not other_port.isdecimal():
+        _refuse(name, f"postgresql://…?port={other_port}", "a port is a number")
     unknown = sorted(set(options) - POSTGRES_OPTIONS)
     if unknown:
         _refuse(
             name,
             f"postgresql://…?{unknown[0]}=…",
-            f"options allowed are host, {', '.join(sorted(POSTGRES_OPTIONS))}",
+            f"options allowed are host, port, {', '.join(sorted(POSTGRES_OPTIONS))}",
         )
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -204,7 +207,7 @@ def _postgresql_settings(url: str, name: str) -> dict[str, Any]:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(port or ""),
+        "PORT": str(port or other_port),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
