@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import Annotated, Any
 
 from django.http import HttpRequest, StreamingHttpResponse
-from ninja import Query, Router, Status
+from ninja import Router, Status
 from pydantic import Field
 
 from datasets_app import builds, selectors
@@ -38,8 +38,8 @@ DATASETS_NAMED = 100
 traces_router = Router(tags=["traces"])
 datasets_router = Router(tags=["datasets"])
 
-type Address = Annotated[str, Field(min_length=1, max_length=200, description="KEY or KEY@HASHPREFIX")]
-type ShortText = Annotated[str, Field(max_length=200)]
+Address = Annotated[str, Field(min_length=1, max_length=200, description="KEY or KEY@HASHPREFIX")]
+ShortText = Annotated[str, Field(max_length=200)]
 
 
 @traces_router.post(
@@ -73,10 +73,10 @@ def _store(payloads: list[TraceIn]) -> list[StoredTrace]:
 @traces_router.get("", auth=READ, response={200: TracePage, **ERRORS}, summary="Stored traces")
 def list_traces(
     request: HttpRequest,
-    limit: Query[Limit] = 50,
-    offset: Query[Offset] = 0,
-    source: Query[ShortText | None] = None,
-    content_hash: Query[ShortText | None] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    source: ShortText | None = None,
+    content_hash: ShortText | None = None,
 ) -> TracePage:
     """Give the stored traces, the newest first; of one source or with one hash where asked."""
     rows = selectors.visible_traces()
@@ -133,9 +133,9 @@ def get_build(request: HttpRequest, task_id: PositiveId) -> BuildTaskOut:
 @datasets_router.get("", auth=READ, response={200: DatasetPage, **ERRORS}, summary="Datasets")
 def list_datasets(
     request: HttpRequest,
-    limit: Query[Limit] = 50,
-    offset: Query[Offset] = 0,
-    key: Query[ShortText | None] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    key: ShortText | None = None,
 ) -> DatasetPage:
     """Give all contents of all keys, or of one; the newest of each key first."""
     rows = selectors.list_datasets().select_related("parent")
@@ -165,10 +165,10 @@ def list_members(
     request: HttpRequest,
     key: Address,
     *,
-    limit: Query[Limit] = 50,
-    offset: Query[Offset] = 0,
-    split: Query[SplitName | None] = None,
-    family: Query[ShortText | None] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    split: SplitName | None = None,
+    family: ShortText | None = None,
 ) -> MemberPage:
     """Give the traces of a dataset in order, with the verdict on each step."""
     dataset = selectors.resolve_dataset(address=key)
@@ -191,15 +191,15 @@ _JSON_LINES: dict[str, Any] = {
 @datasets_router.get(
     "{key}/export.jsonl",
     auth=READ,
-    response={200: str, **ERRORS},
+    response=ERRORS,
     openapi_extra=_JSON_LINES,
     summary="Export a dataset",
 )
 def export_dataset(
     request: HttpRequest,
     key: Address,
-    format: Query[FormatName] = "trace",
-    split: Query[SplitName | None] = None,
+    format: FormatName = "trace",
+    split: SplitName | None = None,
 ) -> StreamingHttpResponse:
     """Stream a dataset as JSON lines; only the format ``trace`` loses nothing."""
     dataset = selectors.resolve_dataset(address=key)

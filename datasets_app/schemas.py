@@ -1,7 +1,7 @@
 """What the API of traces and datasets takes and gives."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,9 +22,9 @@ from datasets_app.traces import (
 
 MAX_BATCH = 5000
 
-type SplitName = Literal["train", "test"]
-type FormatName = Literal["trace", "sft", "messages", "prompt_completion"]
-assert set(FormatName.__value__.__args__) == set(WRITERS)  # noqa: S101 - a format of its own needs its name here
+SplitName = Literal["train", "test"]
+FormatName = Literal["trace", "sft", "messages", "prompt_completion"]
+assert set(get_args(FormatName)) == set(WRITERS)  # noqa: S101 - a format of its own needs its name here
 
 
 class StepModel(BaseModel):

@@ -64,9 +64,7 @@ def resolve_dataset(*, address: str) -> Dataset:
         raise InvalidInputError(
             f"{address!r}: after @ there must be 4 to 64 digits of the content hash (0-9, a-f)."
         )
-    found = list(
-        list_datasets().filter(key=key, content_hash__gte=prefix, content_hash__lte=prefix + "g")[:2]
-    )
+    found = list(list_datasets().filter(key=key, content_hash__startswith=prefix)[:2])
     if len(found) > 1:
         raise InvalidInputError(f"{address!r} fits several contents of {key}; give more digits.")
     if not found:
