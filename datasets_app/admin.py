@@ -34,9 +34,7 @@ class DatasetAdmin(ReadOnlyAdmin):
         "key",
         "short_hash",
         "trace_count",
-        "train_count",
         "test_count",
-        "generator",
         "licence",
         "published_at",
     )

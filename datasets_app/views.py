@@ -23,11 +23,10 @@ OTHERS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class ReadStep:
-    """A step on the page: its text and the checker's verdict as class, sign and word."""
+    """A step on the page: its text and the checker's verdict as class and word."""
 
     content: str
     verdict: str
-    sign: str
     word: str
 
 
@@ -39,11 +38,7 @@ class ReadTrace:
     steps: Sequence[ReadStep]
 
 
-_VERDICTS = {
-    True: ("ok", "✓", "valid"),
-    False: ("bad", "✗", "invalid"),
-    None: ("unknown", "·", "not checked"),
-}
+_VERDICTS = {True: ("ok", "valid"), False: ("bad", "invalid"), None: ("unknown", "not checked")}
 
 
 def _read(member: MemberTrace) -> ReadTrace:
@@ -125,13 +120,16 @@ def _whole(text: str | None, *, default: int) -> int:
     return max(1, int(text)) if fits and text else default
 
 
-def _flat(recipe: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    """Lay a nested recipe out as lines of name and value."""
+def _flat(recipe: dict[str, object]) -> list[tuple[str, object]]:
+    """Lay a recipe out as lines of name and value; what is nested becomes one line an entry."""
     lines: list[tuple[str, object]] = []
     for name, value in recipe.items():
-        full = f"{prefix}{name}"
-        if isinstance(value, dict):
-            lines += _flat(value, f"{full}.")
-        else:
-            lines.append((full, value))
+        shown = str(name).replace("_", " ")
+        if not isinstance(value, dict):
+            lines.append((shown, value))
+            continue
+        for inner, setting in value.items():
+            facts = setting.items() if isinstance(setting, dict) else None
+            text = ", ".join(f"{key} {one}" for key, one in facts) if facts else setting
+            lines.append((f"{shown}: {inner}", text))
     return lines

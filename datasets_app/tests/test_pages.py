@@ -44,7 +44,8 @@ def test_the_card_says_what_the_dataset_is(page):
     assert dataset.description in text
     assert "Apache-2.0" in text
     assert "tunix_site, generated: golden-v2 version 1" in text
-    assert "generator_version" in text
+    assert "generator version" in text
+    assert "version 1, operations 8" in text
     assert f'href="/api/datasets/{dataset.address}/export.jsonl?format=messages"' in text
 
 
