@@ -16,9 +16,10 @@ from typing import Any, Literal
 from django.conf import settings
 from django.db import connections
 
-from datasets_app.generators import checkers
+from datasets_app.generators import checkers, generator_for
 from datasets_app.models import Dataset
 from datasets_app.selectors import member_traces
+from datasets_app.traces import trace_hash
 from runs.journal import JOURNAL_NAME, JournalRecorder
 from runs.models import Attempt, Run
 from runs.states import SUPERVISED, Kind
@@ -29,6 +30,7 @@ from training.examples import TraceExample
 
 EXIT_FAILED = 1
 EXIT_STALE = 3
+SYNTHETIC_KEY, SYNTHETIC_COUNT = "chain-v1", 2048
 
 
 class Execution:
@@ -50,8 +52,10 @@ class Execution:
         elif run.kind == Kind.EVALUATE and run.dataset:
             split = run.params["split"]
             self.examples = {split: load_examples(run.dataset, split)}
-        elif run.kind == Kind.BENCH and run.dataset:
-            self.examples = {"train": load_examples(run.dataset, "train")}
+        elif run.kind == Kind.BENCH:
+            self.examples = {
+                "train": load_examples(run.dataset, "train") if run.dataset else synthetic_examples()
+            }
         self.content_hash = run.dataset.content_hash if run.dataset else ""
         self.dataset_key = run.dataset.key if run.dataset else ""
         self.parent_id = run.parent_id
@@ -201,7 +205,7 @@ class Execution:
         self._record_provenance(selected)
         record = bench.bench(
             config=self.config,
-            examples=self.examples.get("train", []),
+            examples=self.examples["train"],
             device=selected,
             recorder=self.recorder,
             steps=params["steps"],
@@ -222,6 +226,21 @@ def load_examples(dataset: Dataset, split: str) -> list[TraceExample]:
             family=trace.family,
         )
         for trace in member_traces(dataset=dataset, split=split)
+    ]
+
+
+def synthetic_examples() -> list[TraceExample]:
+    """Generate the traces for a benchmark that names no dataset: always the same ones."""
+    drawn = generator_for(SYNTHETIC_KEY).generate(count=SYNTHETIC_COUNT, seed=0)
+    return [
+        TraceExample(
+            trace_id=trace_hash(trace.record.prompt, trace.record.steps, trace.record.final_answer),
+            prompt=trace.record.prompt,
+            steps=tuple(step.content for step in trace.record.steps),
+            final_answer=trace.record.final_answer,
+            family=trace.family,
+        )
+        for trace in drawn
     ]
 
 

@@ -19,6 +19,7 @@ from training.errors import ConfigError
 from tunix_site.commands import TunixCommand, add_flag
 from tunix_site.errors import InvalidInputError, UserError
 
+SMOKE_EVAL_TRACES = 32
 START_WORKER = "Start one in another terminal with `make worker`, or add --foreground."
 
 
@@ -74,6 +75,16 @@ def _whole(text: str, least: int) -> int:
     return value
 
 
+def smoke_fields(steps: int) -> dict[str, int]:
+    """Give the config fields of a short trial of ``steps`` updates."""
+    return {
+        "steps": steps,
+        "warmup_steps": min(100, steps // 10),
+        "eval_every_steps": 0,
+        "final_eval_limit": SMOKE_EVAL_TRACES,
+    }
+
+
 def config_from_flags(options: dict[str, Any], **defaults: Any) -> TrainConfig:
     """Build the frozen config from ``--set``, ``--steps`` and ``--model``; none may be given twice."""
     try:
@@ -127,13 +138,17 @@ class RunCommand(TunixCommand):
                 self.say("No worker is running yet; it starts when one does (`make worker`).")
             return run
         if not foreground:
-            return Follower(run).follow()
+            return self.follow(run)
         thread = SupervisorThread(run.pk, run.attempt)
         thread.start()
         run = Follower(run, check=lambda: _check(thread, run)).follow()
         thread.join()
         _check(thread, run)
         return run
+
+    def follow(self, run: Run) -> Run:
+        """Show a run that somebody else supervises until it ends."""
+        return Follower(run).follow()
 
     def require_success(self, run: Run, *, also: frozenset[Status] = frozenset()) -> None:
         """End the command with 1 and one message where the run did not complete.

@@ -21,13 +21,13 @@ CHARTS: list[tuple[str, list[str]]] = [
     ("Gradient norm", ["train/grad_norm"]),
     ("Learning rate", ["train/learning_rate"]),
 ]
-LATEST = [
-    "train/loss",
-    "train/tokens_per_second",
-    "train/step_time",
-    "train/grad_norm",
-    "train/learning_rate",
-]
+LATEST = {
+    "train/loss": "Training loss",
+    "train/tokens_per_second": "Throughput",
+    "train/step_time": "Step time",
+    "train/grad_norm": "Gradient norm",
+    "train/learning_rate": "Learning rate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Latest:
     """The newest value of a metric."""
 
     name: str
+    label: str
     value: float | None
     unit: str
     step: int
@@ -68,8 +69,8 @@ def latest_values(run: Run) -> list[Latest]:
     )
     by_name = {row.name: row for row in rows}
     return [
-        Latest(name, by_name[name].value, UNITS.get(name, ""), by_name[name].step)
-        for name in LATEST
+        Latest(name, label, by_name[name].value, UNITS.get(name, ""), by_name[name].step)
+        for name, label in LATEST.items()
         if name in by_name
     ]
 

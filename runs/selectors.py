@@ -1,6 +1,7 @@
 """Reads that span models: finding runs and checkpoints, and what pages and API show."""
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 
 from django.db.models import QuerySet
@@ -121,18 +122,28 @@ def run_evaluations(*, run: Run) -> QuerySet[Evaluation]:
 
 
 def headline_evaluation(*, run: Run) -> Evaluation | None:
-    """Find the evaluation that says most about a run: the final one, else the last."""
-    return run_evaluations(run=run).order_by("-final", "-step", "-id").first()
+    """Find the evaluation that says most about a run.
+
+    That is the largest at the newest step, on held-out traces of the run's own dataset; one on other
+    data only where there is none.
+    """
+    attach_headlines(runs=[run])
+    return run.headline
 
 
 def attach_headlines(*, runs: list[Run]) -> None:
     """Give each run its `headline_evaluation` as ``run.headline``, with one query for all."""
-    best: dict[int, Evaluation] = {}
-    rows = Evaluation.objects.filter(run__in=runs, superseded=False).order_by("final", "step", "id")
+    found: dict[int, list[Evaluation]] = {}
+    rows = Evaluation.objects.filter(run__in=runs, superseded=False).select_related("dataset")
     for row in rows:
-        best[row.run_id] = row
+        found.setdefault(row.run_id, []).append(row)
     for run in runs:
-        run.headline = best.get(run.pk)
+        run.headline = max(found.get(run.pk, []), key=partial(_telling, run), default=None)
+
+
+def _telling(run: Run, row: Evaluation) -> tuple[bool, int, int, int]:
+    """Rank an evaluation by how much it says about a run."""
+    return (row.dataset_id == run.dataset_id and row.split == "test", row.step, row.n, row.pk)
 
 
 def evaluation_samples(*, evaluation: Evaluation) -> QuerySet[Sample]:

@@ -28,7 +28,7 @@ from tunix_site.errors import NotFoundError, UserError
 from tunix_site.roles import covers, user_scope
 
 RUNS_A_PAGE = 50
-SAMPLES_A_PAGE = 10
+SAMPLES_A_PAGE = 6
 MAX_COMPARED = 20
 ACTIONS: dict[str, Callable[..., Run]] = {
     "stop": services.request_stop,

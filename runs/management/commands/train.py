@@ -17,7 +17,6 @@ from training.config import TrainConfig
 from tunix_site.commands import add_flag
 from tunix_site.errors import UserError
 
-SMOKE_EVAL_TRACES = 32
 # Flags that describe a new recipe; a resumed run keeps its own.
 RECIPE_FLAGS = ("steps", "smoke_steps", "model", "overrides", "save_every_steps")
 
@@ -81,12 +80,7 @@ class Command(launching.RunCommand):
         defaults: dict[str, Any] = base.model_dump() if base else {}
         smoke = options["smoke_steps"]
         if smoke is not None:
-            defaults |= {
-                "steps": smoke,
-                "warmup_steps": min(100, smoke // 10),
-                "eval_every_steps": 0,
-                "final_eval_limit": SMOKE_EVAL_TRACES,
-            }
+            defaults |= launching.smoke_fields(smoke)
         if options["save_every_steps"] is not None:
             defaults["save_every_steps"] = options["save_every_steps"]
         return launching.config_from_flags(options, **defaults)
