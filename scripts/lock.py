@@ -20,7 +20,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "dev": ("cpu", "test", "dev"),
 }
 
-ADDRESS = re.compile(r"https?://|file://|\bgit\+|^\s*-(?:-?\w*index\w*|i\b|-?find-links|f\b)|^\s*--(?!hash=)")
+ADDRESS = re.compile(r"\w://|\S @ |^\s*-(?!-hash=)")
 
 
 def find_addresses(text: str) -> list[str]:
