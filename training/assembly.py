@@ -59,7 +59,7 @@ def assemble(config: TrainConfig, device: jax.Device) -> Assembly:
     attention = choose_attention(
         wanted=config.attention, device=device, dtype=dtype, head_size=shape.head_size
     )
-    model = nnx.eval_shape(_model_maker(shape, dtype, attention, 0))
+    model = nnx.eval_shape(_model_maker(shape, dtype, attention), jax.random.key(0))
     return Assembly(
         config=config,
         shape=shape,
@@ -81,15 +81,14 @@ def compute_dtype(config: TrainConfig, device: jax.Device) -> jnp.dtype:
 
 def first_state(assembly: Assembly) -> TrainState:
     """Draw the parameters from the seed and make a fresh optimizer state, on the device."""
-    with jax.default_device(assembly.device):
-        state = jax.jit(_state_maker(assembly))()
-    placed: TrainState = jax.device_put(state, assembly.device)
-    return placed
+    key = jax.device_put(jax.random.key(assembly.config.seed), assembly.device)
+    state: TrainState = jax.jit(_state_maker(assembly))(key)
+    return state
 
 
 def abstract_state(assembly: Assembly) -> TrainState:
     """Describe the state (shapes and types) without computing it."""
-    described: TrainState = jax.eval_shape(_state_maker(assembly))
+    described: TrainState = jax.eval_shape(_state_maker(assembly), jax.random.key(0))
     return described
 
 
@@ -100,15 +99,15 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     return {name.removesuffix(".value"): leaf for name, (_, leaf) in zip(names, leaves, strict=True)}
 
 
-def _state_maker(assembly: Assembly) -> Callable[[], TrainState]:
-    make_model = _model_maker(assembly.shape, assembly.dtype, assembly.attention, assembly.config.seed)
+def _state_maker(assembly: Assembly) -> Callable[[jax.Array], TrainState]:
+    make_model = _model_maker(assembly.shape, assembly.dtype, assembly.attention)
 
-    def make() -> TrainState:
-        params = nnx.split(make_model())[1]
+    def make(key: jax.Array) -> TrainState:
+        params = nnx.split(make_model(key))[1]
         return TrainState(
             params=params,
             optimizer=assembly.optimizer.init(params),
-            rng=jax.random.key_data(jax.random.fold_in(jax.random.key(assembly.config.seed), 1)),
+            rng=jax.random.key_data(jax.random.fold_in(key, 1)),
             step=jnp.zeros((), jnp.int32),
         )
 
@@ -116,9 +115,9 @@ def _state_maker(assembly: Assembly) -> Callable[[], TrainState]:
 
 
 def _model_maker(
-    shape: ModelConfig, dtype: jnp.dtype, attention: AttentionChoice, seed: int
-) -> Callable[[], Transformer]:
-    def make() -> Transformer:
-        return Transformer(shape, dtype=dtype, implementation=attention.name, rngs=nnx.Rngs(seed))
+    shape: ModelConfig, dtype: jnp.dtype, attention: AttentionChoice
+) -> Callable[[jax.Array], Transformer]:
+    def make(key: jax.Array) -> Transformer:
+        return Transformer(shape, dtype=dtype, implementation=attention.name, rngs=nnx.Rngs(key))
 
     return make

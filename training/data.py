@@ -28,7 +28,7 @@ class Batch:
 
     ``inputs`` and ``targets`` have shape (rows, width); a target is the token after its
     input. ``weights`` is 1.0 where the target is supervised, else 0.0. ``real_tokens``
-    counts the positions whose input is no padding.
+    counts the positions whose target is no padding.
     """
 
     inputs: IntArray
@@ -67,7 +67,7 @@ class Rows:
             inputs=tokens[:, :-1],
             targets=tokens[:, 1:],
             weights=supervised.astype(np.float32),
-            # The last token of a row is a target only, never an input.
+            # A row of n tokens has n - 1 positions with a next token.
             real_tokens=int(np.sum(sizes - 1)),
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # (prompt, steps as generated) -> one verdict a step: True valid, False invalid, None unknown.
-StepChecker = Callable[[str, Sequence[str]], list[bool | None]]
+StepChecker = Callable[[str, Sequence[str]], Sequence[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,6 @@ class _Session:
                 self._save()
             self._evaluate_if_due()
             if done == first + _FREEZE_AFTER:
-                gc.collect()
                 gc.freeze()
 
     def _batch(self, step: int) -> Any:

@@ -41,7 +41,7 @@ class ModelConfig(BaseModel):
 
 
 PRESETS: Final[dict[str, ModelConfig]] = {
-    "nano": ModelConfig(layers=2, width=32, heads=2, kv_heads=1, head_size=16, mlp_width=160),
+    "nano": ModelConfig(layers=1, width=32, heads=2, kv_heads=1, head_size=16, mlp_width=400),
     "tiny": ModelConfig(layers=2, width=128, heads=4, kv_heads=4, head_size=32, mlp_width=336),
     "small": ModelConfig(layers=4, width=256, heads=8, kv_heads=4, head_size=32, mlp_width=688),
     "base": ModelConfig(layers=10, width=512, heads=8, kv_heads=4, head_size=64, mlp_width=1408),

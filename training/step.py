@@ -59,7 +59,7 @@ def compile_step(assembly: Assembly, state: TrainState, batch: DeviceBatch) -> C
 
         (_, (total, weight)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
         changes, optimizer = assembly.optimizer.update(gradients, state.optimizer, state.params)
-        metrics = StepMetrics(total, weight, optax.global_norm(gradients), assembly.schedule(state.step))
+        metrics = StepMetrics(total, weight, optax.tree.norm(gradients), assembly.schedule(state.step))
         params = optax.apply_updates(state.params, changes)
         return TrainState(params, optimizer, state.rng, state.step + 1), metrics
 

@@ -59,7 +59,7 @@ def _apply(value: int, operator: str, factor: int) -> int:
 
 
 class MemoryRecorder:
-    """Keeps everything that is recorded; asks for a stop once the given call of ``should_stop`` is reached."""
+    """Keeps everything that is recorded; asks for a stop at a call of ``should_stop`` or in a phase."""
 
     def __init__(self, *, stop_at_call: int | None = None, stop_in_phase: Phase | None = None) -> None:
         self.stop_at_call, self.stop_in_phase, self.calls = stop_at_call, stop_in_phase, 0
@@ -123,7 +123,7 @@ def run_training(
     resume_from: Path | None = None,
     metadata: Mapping[str, Any] | None = None,
     train_count: int = 40,
-    test_count: int = 12,
+    test_count: int = 0,
 ) -> tuple[TrainResult, MemoryRecorder]:
     from training.device import select_device
 

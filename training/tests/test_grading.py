@@ -60,7 +60,12 @@ def test_a_right_answer_that_the_limit_cut_off_does_not_count():
 
 def test_only_what_was_written_is_graded():
     sample = grade(EXAMPLE, "", finished=True, checkers={})
-    assert (sample.answer, sample.correct, sample.rule, sample.generated_steps) == (None, False, "no answer", ())
+    assert (sample.answer, sample.correct, sample.rule, sample.generated_steps) == (
+        None,
+        False,
+        "no answer",
+        (),
+    )
 
 
 def test_steps_are_judged_by_the_checker_of_their_family():

@@ -12,7 +12,15 @@ def test_an_unknown_preset_is_named_with_the_known_ones():
 
 @pytest.mark.parametrize(
     ("name", "millions"),
-    [("nano", 0.05), ("tiny", 0.42), ("small", 3.0), ("base", 30), ("gpt2-124m", 124), ("350m", 351), ("1b", 974)],
+    [
+        ("nano", 0.05),
+        ("tiny", 0.42),
+        ("small", 3.0),
+        ("base", 30),
+        ("gpt2-124m", 124),
+        ("350m", 351),
+        ("1b", 974),
+    ],
 )
 def test_each_preset_has_the_size_that_its_name_says(name, millions):
     assert parameter_count(PRESETS[name]) / 1e6 == pytest.approx(millions, rel=0.1)

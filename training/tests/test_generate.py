@@ -1,0 +1,158 @@
+import pytest
+
+pytestmark = pytest.mark.jax
+pytest.importorskip("jax")
+
+import jax
+import jax.numpy as jnp
+
+from training.assembly import assemble
+from training.bench import bench
+from training.checkpoint_store import restore_params
+from training.device import probe, select_device
+from training.errors import ConfigError, DeviceError, TrainingError
+from training.evaluate import evaluate_checkpoint
+from training.generate import STRETCH, Generator, generate_text
+from training.rendering import prompt_text
+from training.tests.support import MemoryRecorder, chain_examples, check_chain, fast_config, run_training
+from training.tokenizer import TOKENIZER
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cache_dir):
+    """A nano model that has learned to write lines and to end, though not to reckon."""
+    root = tmp_path_factory.mktemp("trained")
+    config = fast_config(steps=150, batch_size=16, warmup_steps=10, learning_rate=5e-3)
+    result, _ = run_training(config, root, cache_dir, train_count=200, test_count=12)
+    return root / "150", result
+
+
+@pytest.fixture(scope="module")
+def generator(trained):
+    step_dir, _ = trained
+    assembly = assemble(fast_config(), select_device("cpu").device)
+    return assembly, Generator(assembly), restore_params(step_dir, assembly=assembly)
+
+
+def greedy_by_the_training_pass(assembly, params, prompt, limit):
+    tokens = TOKENIZER.encode(prompt_text(prompt))
+    start = len(tokens)
+    run = jax.jit(assembly.model(params))
+    while len(tokens) - start < limit and tokens[-1] != TOKENIZER.eos:
+        padded = jnp.array([tokens + [TOKENIZER.pad] * (96 - len(tokens))])
+        logits = run(padded)[0, len(tokens) - 1, : TOKENIZER.vocab_size]
+        tokens.append(int(jnp.argmax(logits)))
+    return TOKENIZER.decode(tokens[start:]), len(tokens) - start
+
+
+def test_generation_with_the_cache_writes_what_the_training_pass_would(generator):
+    assembly, generate, params = generator
+    prompts = ["1+2*3", "9", "4*7-2+2", "7-7"]
+    texts = generate(params, prompts, max_new_tokens=STRETCH + 8, batch_size=8)
+    for prompt, text in zip(prompts, texts, strict=True):
+        assert (text.text, text.tokens) == greedy_by_the_training_pass(assembly, params, prompt, STRETCH + 8)
+
+
+def test_a_prompt_gives_the_same_text_alone_and_in_any_company(generator):
+    _, generate, params = generator
+    prompts = [example.prompt for example in chain_examples(11)]
+    together = generate(params, prompts, max_new_tokens=24, batch_size=4)
+    assert together == [generate(params, [prompt], max_new_tokens=24, batch_size=4)[0] for prompt in prompts]
+
+
+def test_generation_ends_at_eos_or_at_the_limit(generator):
+    _, generate, params = generator
+    (text,) = generate(params, ["1+2*3"], max_new_tokens=60, batch_size=1)
+    assert text.stopped_at_eos
+    assert text.tokens == len(text.text) + 1
+    (cut,) = generate(params, ["1+2*3"], max_new_tokens=text.tokens - 1, batch_size=1)
+    assert (cut.text, cut.stopped_at_eos) == (text.text, False)
+    (one,) = generate(params, ["1+2*3"], max_new_tokens=1, batch_size=1)
+    assert one.tokens == 1
+
+
+def test_no_prompts_give_no_texts(generator):
+    _, generate, params = generator
+    assert generate(params, [], max_new_tokens=5, batch_size=1) == []
+
+
+def test_a_checkpoint_can_be_asked(trained, cache_dir):
+    step_dir, _ = trained
+    device = select_device("cpu")
+    texts = generate_text(
+        step_dir=step_dir, prompts=["1+2", "ä€"], max_new_tokens=8, device=device, cache_dir=cache_dir
+    )
+    assert [text.tokens <= 8 for text in texts] == [True, True]
+    with pytest.raises(ConfigError, match="at least 1"):
+        generate_text(step_dir=step_dir, prompts=["1"], max_new_tokens=0, device=device)
+
+
+def evaluate(trained, cache_dir, recorder, **changes):
+    return evaluate_checkpoint(
+        **{
+            "step_dir": trained[0],
+            "examples": chain_examples(212)[200:],
+            "split": "test",
+            "limit": 8,
+            "seed": 0,
+            "device": select_device("cpu"),
+            "recorder": recorder,
+            "checkers": {"chain": check_chain},
+            "cache_dir": cache_dir,
+            **changes,
+        }
+    )
+
+
+def test_evaluating_a_checkpoint_repeats_the_runs_own_final_evaluation(trained, cache_dir):
+    recorder = MemoryRecorder()
+    report = evaluate(trained, cache_dir, recorder)
+    final = trained[1].evaluation
+    assert recorder.evaluations == [report]
+    assert (report.samples, report.loss, report.interval) == (final.samples, final.loss, final.interval)
+    assert report.n == 8
+    assert report.step_accuracy is not None
+
+
+def test_prompts_that_were_trained_on_are_counted(trained, cache_dir):
+    examples = chain_examples(212)[200:]
+    known = frozenset(example.prompt for example in examples[:12])
+    report = evaluate(trained, cache_dir, MemoryRecorder(), train_prompts=known)
+    assert report.overlap == 8
+
+
+def test_an_evaluation_can_be_stopped(trained, cache_dir):
+    recorder = MemoryRecorder(stop_at_call=2)
+    with pytest.raises(TrainingError, match="stopped before its end"):
+        evaluate(trained, cache_dir, recorder)
+    assert recorder.evaluations == []
+
+
+def test_a_benchmark_tells_its_phases_apart_and_writes_a_profile(tmp_path, cache_dir):
+    record = bench(
+        config=fast_config(),
+        examples=chain_examples(20),
+        device=select_device("cpu"),
+        recorder=MemoryRecorder(),
+        steps=5,
+        profile_dir=tmp_path / "profile",
+        cache_dir=cache_dir,
+    )
+    assert len(record["step_time"]["series"]) == 5
+    assert record["step_time"]["p10"] <= record["step_time"]["median"] <= record["step_time"]["p90"]
+    assert record["tokens_per_second"] < record["padded_tokens_per_second"]
+    assert min(record["lowering_s"], record["compile_s"], record["first_step_s"]) > 0
+    assert (record["model"], record["batch_size"], record["precision"]) == ("nano", 4, "float32")
+    assert any(path.is_file() for path in (tmp_path / "profile").rglob("*"))
+
+
+def test_the_probe_lists_the_cpu_and_says_why_there_is_no_gpu():
+    answer = probe()
+    assert answer["backends"]["cpu"][0]["id"] == 0
+    assert bool(answer["backends"]["gpu"]) != ("gpu" in answer["errors"])
+
+
+@pytest.mark.skipif(bool(probe()["backends"]["gpu"]), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused_with_what_is():
+    with pytest.raises(DeviceError, match=r"no gpu device here\. Found: cpu:0"):
+        select_device("gpu")
