@@ -131,7 +131,7 @@ function optionsOf(state) {
         type: "linear",
         bounds: "data",
         ...axis,
-        ticks: { color: text, maxRotation: 0, includeBounds: false, autoSkipPadding: 18, precision: 0, callback: (value) => Number(value).toLocaleString("en") },
+        ticks: { color: text, maxRotation: 0, includeBounds: false, autoSkipPadding: 18, precision: 0, includeBounds: false, callback: (value) => Number(value).toLocaleString("en") },
         title: { display: true, text: "step", color: text },
       },
       y: {
