@@ -7,10 +7,12 @@ Every transaction first makes sure that the attempt is still the run's current o
 
 import datetime as dt
 import json
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from runs.benchmarks import store_benchmark
@@ -18,7 +20,12 @@ from runs.journal import JOURNAL_NAME, read_events
 from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run, Sample
 from runs.states import Kind, Status
 
+log = logging.getLogger(__name__)
+
 POINTS_A_BATCH = 2000
+INGEST_FIELDS = ("journal_offset", "start_step", "end_step", "reason", "last_word")
+# What a line raises that is JSON but not what the child wrote, or that no column can hold.
+UNSTORABLE = (DataError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class FencedOutError(Exception):
@@ -36,17 +43,38 @@ def ingest_attempt(attempt: Attempt) -> int:
     """
     path = attempt.run.attempt_directory(attempt.number) / JOURNAL_NAME
     stored = 0
-    while True:
-        batch = list(read_events(path, attempt.journal_offset))
-        if not batch:
-            return stored
-        events = [event for event, _ in batch]
+    while batch := list(read_events(path, attempt.journal_offset)):
+        try:
+            _store_batch(attempt, batch)
+        except UNSTORABLE:
+            # One event that no table takes must not hold up all behind it.
+            for event, end in batch:
+                _store_or_report(attempt, event, end)
+        stored += len(batch)
+    return stored
+
+
+def _store_or_report(attempt: Attempt, event: dict[str, Any], end: int) -> None:
+    try:
+        _store_batch(attempt, [(event, end)])
+    except UNSTORABLE as error:
+        log.warning("%s: the journal line before byte %d cannot be stored: %r", attempt, end, error)
+        _store_batch(attempt, [({"k": "damaged", "t": time.time(), "end": end}, end)])
+
+
+def _store_batch(attempt: Attempt, batch: list[tuple[dict[str, Any], int]]) -> None:
+    """Store events and move the offset, together or not at all, in the row and in ``attempt``."""
+    before = {name: getattr(attempt, name) for name in INGEST_FIELDS}
+    try:
         with transaction.atomic():
             fence(attempt)
-            _store(attempt, events)
+            _store(attempt, [event for event, _ in batch])
             attempt.journal_offset = batch[-1][1]
-            attempt.save(update_fields=["journal_offset", "start_step", "end_step", "reason", "last_word"])
-        stored += len(events)
+            attempt.save(update_fields=INGEST_FIELDS)
+    except BaseException:
+        for name, value in before.items():
+            setattr(attempt, name, value)
+        raise
 
 
 def fence(attempt: Attempt) -> None:
@@ -81,9 +109,10 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> None:
                 Run.objects.filter(pk=attempt.run_id).update(provenance=event["facts"])
                 _write_provenance(attempt.run.directory, event["facts"])
             case "end":
+                status = Status(event["status"])
                 attempt.last_word = event
                 changes.update(_outcome(event))
-                if attempt.run.kind == Kind.BENCH and event["status"] == Status.COMPLETED:
+                if attempt.run.kind == Kind.BENCH and status is Status.COMPLETED:
                     store_benchmark(attempt.run, event["result"], at)
             case "damaged":
                 attempt.reason = f"a journal line before byte {event['end']} could not be read"
@@ -114,6 +143,17 @@ def _supersede(attempt: Attempt, step: int) -> None:
             superseded=True
         )
     Evaluation.objects.filter(made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
+        superseded=True
+    )
+
+
+def _supersede_evaluation(attempt: Attempt, event: dict[str, Any]) -> None:
+    """Mark an evaluation that an earlier attempt had begun to record at the same step."""
+    earlier = {"attempt__lt": attempt.number, "step": event["step"]}
+    Evaluation.objects.filter(made_by_id=attempt.run_id, split=event["split"], **earlier).update(
+        superseded=True
+    )
+    MetricPoint.objects.filter(run_id=attempt.run_id, name__startswith="eval/", **earlier).update(
         superseded=True
     )
 
@@ -163,6 +203,7 @@ def _store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) 
     )
     if not created:
         return
+    _supersede_evaluation(attempt, event)
     Sample.objects.bulk_create(
         [
             Sample(

@@ -98,15 +98,22 @@ class JournalRecorder:
 def _json_safe(value: Any) -> Any:
     """Copy nested plain data with non-finite numbers as text and other objects as text."""
     if isinstance(value, Mapping):
-        return {str(key): _json_safe(item) for key, item in value.items()}
+        return {storable(str(key)): _json_safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json_safe(item) for item in value]
     if isinstance(value, bool) or value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         return encode_number(value)
-    # A byte-level model may write anything; PostgreSQL stores neither NUL nor lone surrogates.
-    return str(value).replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return storable(str(value))
+
+
+def storable(text: str) -> str:
+    """Give a text as every database can store it: without NUL and lone surrogates.
+
+    A byte-level model may write anything, and so may a command line hold anything.
+    """
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def read_events(

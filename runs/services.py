@@ -16,14 +16,16 @@ from django_q.tasks import async_task
 
 from datasets_app.models import Dataset
 from runs.devices import Device
+from runs.journal import storable
 from runs.models import Attempt, DeviceLease, Run
 from runs.states import ENDED, INTERRUPTED, SUPERVISED, Kind, Status, sources_of
 from training.config import TrainConfig
-from tunix_site.errors import ConflictError
+from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit
 
 Actor = AbstractBaseUser | AnonymousUser | None
 SUPERVISE = "runs.tasks.supervise"
+MAX_NAME = 300
 
 
 def create_run(
@@ -46,12 +48,17 @@ def create_run(
 
     ``checkpoint_root`` holds one folder a run; ``origin`` says how the run was asked for, a
     command line for example.
+
+    Raises:
+        InvalidInputError: for a name that is too long.
     """
+    if len(name) > MAX_NAME:
+        raise InvalidInputError(f"The name has {len(name)} characters; at most {MAX_NAME} are kept.")
     root = checkpoint_root or Path(settings.TUNIX_ARTIFACTS_DIR) / "checkpoints"
     with transaction.atomic():
         run = Run.objects.create(
             kind=kind,
-            name=name,
+            name=storable(name),
             owner=_user(actor),
             dataset=dataset,
             config=config.model_dump(mode="json"),
@@ -64,7 +71,7 @@ def create_run(
             device_name=device.name,
             total_steps=total_steps,
             resume_path=resume_path,
-            origin=origin,
+            origin=storable(origin),
         )
         run.checkpoint_dir = str(root.resolve() / str(run.pk))
         run.save(update_fields=["checkpoint_dir"])
@@ -268,11 +275,13 @@ def finish_attempt(*, attempt: Attempt, status: Status, reason: str = "", error:
 
 def fail_queued(*, run_id: int, attempt: int, reason: str) -> bool:
     """End a queued run that can never start."""
-    return bool(
-        Run.objects.filter(pk=run_id, attempt=attempt, status=Status.QUEUED).update(
+    with transaction.atomic():
+        changed = Run.objects.filter(pk=run_id, attempt=attempt, status=Status.QUEUED).update(
             status=Status.FAILED, reason=reason, finished_at=timezone.now()
         )
-    )
+        if changed:
+            _audit(Run.objects.get(pk=run_id), "failed", attempt=attempt, reason=reason)
+    return bool(changed)
 
 
 def _audit(run: Run, what: str, actor: Actor = None, **detail: Any) -> None:
