@@ -156,7 +156,8 @@ def _install_with_pip(venv: Path, requirements: Path) -> bool:
             print("This Python brings no pip; on Debian, install python3-venv.", file=sys.stderr)
             return False
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    options = ["--require-hashes", "--no-input", "--disable-pip-version-check"]
+    # Compiling everything at once takes as long as the rest; Python compiles what it imports.
+    options = ["--require-hashes", "--no-compile", "--no-input", "--disable-pip-version-check"]
     command = [str(python), "-m", "pip", "install", *quiet, *options, "-r", str(requirements)]
     return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
 
