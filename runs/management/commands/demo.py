@@ -71,7 +71,7 @@ class Command(launching.RunCommand):
                     self.say("Ctrl-C ends the site and the worker.")
                     site.wait()
             else:
-                self.say(f"\nIts page is {run.get_absolute_url()}; serve the site with `make serve`.")
+                self.say(f"\nIts page: {run.address} (serve the site with `make serve`)")
                 if login:
                     self.say(f"Sign in as  {login[0]}  with the password  {login[1]}")
         return result
@@ -146,5 +146,5 @@ class Command(launching.RunCommand):
             "step_accuracy": evaluation.step_accuracy,
             "prompt_overlap": overlap,
             "params_hash": run.params_hash,
-            "url": run.get_absolute_url(),
+            "url": run.address,
         }
