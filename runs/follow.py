@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -59,11 +59,19 @@ class Follower:
                     bar.start()
 
     def _look(self, bar: Progress, task: TaskID) -> bool:
-        close_old_connections()
         self.check()
-        self.run.refresh_from_db()
         run = self.run
-        facts = self._facts()
+        try:
+            close_old_connections()
+            run.refresh_from_db()
+            facts = self._facts()
+        except (OperationalError, InterfaceError):
+            # Training does not wait for the database, so whoever watches it need not give up.
+            connection.close()
+            bar.update(task, facts="the database does not answer")
+            if not self.interactive:
+                self._plain(f"run {run.pk}: the database does not answer")
+            return True
         label = f"run {run.pk} {run.phase if run.is_supervised and run.phase else run.status}"
         if run.status == Status.QUEUED and run.reason:
             facts = f"waiting: {run.reason}"

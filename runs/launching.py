@@ -11,6 +11,7 @@ from runs import services
 from runs.devices import Device, resolve_device
 from runs.follow import Follower
 from runs.models import Run
+from runs.reaper import reap
 from runs.selectors import live_workers
 from runs.states import Kind, Status
 from runs.supervisor import SupervisorThread
@@ -112,6 +113,11 @@ def require_worker(run_what: str) -> None:
 
 class RunCommand(TunixCommand):
     """A command whose work is a run."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Mark runs lost that died with their supervisor, for they hold the device; then work."""
+        reap()
+        super().handle(*args, **options)
 
     def create_run(self, **facts: Any) -> Run:
         """Write a draft that remembers this command line; takes what `services.create_run` takes."""

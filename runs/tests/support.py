@@ -1,4 +1,4 @@
-"""Runs in every state, journals as a child writes them, and processes of ours, for the tests of this package."""
+"""Runs in every state, journals as a child writes them, and processes of ours: what tests share."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def evaluation_report(step: int, **changes: Any) -> EvaluationReport:
 
 
 def write_points(
-    run: Run, values: dict[int, float | None], *, name: str = "train/loss", attempt: int = 1
+    run: Run, values: Mapping[int, float | None], *, name: str = "train/loss", attempt: int = 1
 ) -> None:
     """Store points of one series directly; None stands for NaN."""
     from django.utils import timezone
