@@ -11,9 +11,10 @@ from django.conf import settings
 
 from runs.stopping import EXIT_FORCED
 
-# The sum is one long call in C, as XLA's compilation is: no Python signal handler runs in it.
+# One long call in C that leaves Python's lock to others, as XLA's compilation does: no Python signal
+# handler runs in it.
 BUSY = """
-    import os, sys, threading
+    import hashlib, os, sys
     from runs.stopping import StopListener
 
     def told(reason):
@@ -26,8 +27,8 @@ BUSY = """
     {work}
     print("worked on, asked:", listener.asked(), flush=True)
 """
-LONG_IN_C = "sum(range(10**11))"
-SOON_OVER = "sum(range(3 * 10**7))"
+LONG_IN_C = "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+SOON_OVER = "hashlib.pbkdf2_hmac('sha256', b'', b'', 3_000_000)"
 
 
 @pytest.fixture
