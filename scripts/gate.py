@@ -111,6 +111,12 @@ def run_stage(stage: Stage, *, no_skips: bool) -> Outcome:
     return Outcome(stage.name, result, time.monotonic() - began, note, skipped)
 
 
+def is_covered(stage: Stage, stages: list[Stage], words: list[str]) -> bool:
+    """Tell whether another stage of this call runs the same tests."""
+    others = [other for other in stages if other.name == stage.covered_by and not other.why_not()]
+    return bool(others) and stage.name not in words
+
+
 def print_summary(outcomes: list[Outcome], seconds: float) -> None:
     """Name what ran, how long it took, what was skipped and why; the last line counts the stages."""
     print("\n=== What ran ===")
@@ -136,7 +142,12 @@ def main(words: list[str]) -> int:
     began = time.monotonic()
     no_skips = os.environ.get("TUNIX_NO_SKIPS") == "1"
     try:
-        outcomes = [run_stage(stage, no_skips=no_skips) for stage in stages]
+        outcomes = [
+            Outcome(stage.name, "skipped", note=f"{stage.covered_by} runs the same tests")
+            if is_covered(stage, stages, words)
+            else run_stage(stage, no_skips=no_skips)
+            for stage in stages
+        ]
     except KeyboardInterrupt:
         return 130
     print_summary(outcomes, time.monotonic() - began)
