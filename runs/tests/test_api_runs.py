@@ -232,7 +232,7 @@ def test_a_stranger_learns_nothing(client, path):
     assert client.generic(method, f"{ROOT}/1{path}").status_code == 401
 
 
-@pytest.mark.skipif("not __import__('runs.devices').devices.jax_installed()")
+@pytest.mark.jax
 def test_a_training_is_queued_or_left_a_draft(call):
     dataset = make_dataset()
     body = {"dataset": dataset.address, "device": "cpu", "config": {"model": "nano", "steps": 5}, "name": "n"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
 from runs import services
@@ -67,6 +67,11 @@ def test_deliveries_that_make_no_sense_are_worked_off_without_harm(start_worker)
     async_task("no.such.function", cluster="runs")
     worker = start_worker()
     wait_until(lambda: not OrmQ.objects.exists(), what="the end of the queue")
+    wait_until(lambda: Task.objects.filter(func=services.SUPERVISE).count() == 4, what="the results")
+    done = Task.objects.filter(func=services.SUPERVISE, success=True).values_list("result", flat=True)
+    assert sorted(done) == sorted(
+        f"run {number}, attempt 1: nothing to claim" for number in (10**6, draft.pk, ended.pk)
+    )
     assert fresh(draft).status == Status.DRAFT
     assert fresh(ended).status == Status.COMPLETED
     assert worker.poll() is None
