@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from django.utils import timezone
 
-from runs.devices import jax_installed
 from runs.ingest import ingest_attempt
 from runs.models import Attempt, Benchmark, Evaluation, Run
 from runs.states import Kind, Status
@@ -245,15 +245,6 @@ def test_a_training_is_queued_or_left_a_draft(call):
     assert call("POST", ROOT, 201, scope="operate", body=body | {"start": False})["status"] == "draft"
 
 
-def test_where_jax_is_missing_a_training_says_so(call):
-    if jax_installed():
-        return
-    make_dataset()
-    said = call("POST", ROOT, 400, scope="operate", body={"dataset": "golden-v2", "device": "cpu"})
-    assert "JAX is not installed" in said["detail"]
-    assert not Run.objects.exists()
-
-
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -284,8 +275,6 @@ def test_an_unknown_dataset_is_named_with_the_next_step(call):
 
 def test_benchmarks_come_without_their_provenance(call):
     run = run_in(Status.COMPLETED, kind=Kind.BENCH)
-    from django.utils import timezone
-
     Benchmark.objects.create(
         run=run,
         record={"tokens_per_second": 5.0, "provenance": {"long": 1}},

@@ -1,10 +1,12 @@
 """Which device a run gets, and what is said where there is none."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -12,10 +14,8 @@ from django.conf import settings
 from runs import devices
 from runs.devices import DeviceUnavailableError, gpus, inventory, jax_installed, probe_jax, resolve_device
 from runs.states import Status
-from runs.tests.support import run_in
-from tunix_site.errors import UserError
+from runs.tests.support import packages_without_jax, run_in, with_jax
 
-with_jax = pytest.mark.jax
 ANSWER = {
     "jax_version": "0.12",
     "backends": {"cpu": [{"id": 0, "kind": "cpu"}]},
@@ -23,10 +23,8 @@ ANSWER = {
 }
 
 
-def keep_answer(directory: Path, answer: dict, *, age: float = 0.0) -> Path:
+def keep_answer(directory: Path, answer: dict[str, Any], *, age: float = 0.0) -> Path:
     """Write the probe's cache as an earlier command on this machine would have left it."""
-    import os
-
     key = [sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("JAX_PLATFORMS")]
     path = directory / "cache" / "devices.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,21 +34,13 @@ def keep_answer(directory: Path, answer: dict, *, age: float = 0.0) -> Path:
 
 
 @pytest.fixture
-def needs_jax():
-    if not jax_installed():
-        pytest.skip("JAX is not installed")
-
-
-@pytest.fixture
 def without_gpu():
     if gpus():
         pytest.skip("this machine has a GPU")
 
 
 @with_jax
-def test_a_wanted_gpu_that_is_not_there_gives_one_message_with_what_was_found(
-    needs_jax, without_gpu, artifacts_dir
-):
+def test_a_wanted_gpu_that_is_not_there_gives_one_message_with_what_was_found(without_gpu, artifacts_dir):
     keep_answer(artifacts_dir, ANSWER)
     with pytest.raises(DeviceUnavailableError) as refused:
         resolve_device(kind="gpu", index=2)
@@ -61,28 +51,28 @@ def test_a_wanted_gpu_that_is_not_there_gives_one_message_with_what_was_found(
 
 
 @with_jax
-def test_an_index_alone_means_a_gpu(needs_jax, without_gpu, artifacts_dir):
+def test_an_index_alone_means_a_gpu(without_gpu, artifacts_dir):
     keep_answer(artifacts_dir, ANSWER)
     with pytest.raises(DeviceUnavailableError, match="gpu:0 cannot be used"):
         resolve_device(kind=None, index=0)
 
 
 @with_jax
-def test_without_a_wish_and_without_a_gpu_it_is_the_cpu(needs_jax, without_gpu, artifacts_dir):
+def test_without_a_wish_and_without_a_gpu_it_is_the_cpu(without_gpu, artifacts_dir):
     found = resolve_device(kind=None)
     assert (found.kind, found.index, found.key) == ("cpu", 0, "cpu:0")
     assert not (artifacts_dir / "cache" / "devices.json").exists()
 
 
 @with_jax
-def test_the_cpu_is_one_device(needs_jax):
+def test_the_cpu_is_one_device():
     assert resolve_device(kind="cpu", index=0).kind == "cpu"
     with pytest.raises(DeviceUnavailableError, match="There is no cpu:1"):
         resolve_device(kind="cpu", index=1)
 
 
 @with_jax
-def test_jax_is_asked_once_and_its_answer_kept_for_a_while(needs_jax, artifacts_dir):
+def test_jax_is_asked_once_and_its_answer_kept_for_a_while(artifacts_dir):
     first = probe_jax()
     assert first["backends"]["cpu"]
     path = artifacts_dir / "cache" / "devices.json"
@@ -98,7 +88,7 @@ def test_jax_is_asked_once_and_its_answer_kept_for_a_while(needs_jax, artifacts_
 
 
 @with_jax
-def test_an_answer_of_other_circumstances_does_not_count(needs_jax, artifacts_dir, monkeypatch):
+def test_an_answer_of_other_circumstances_does_not_count(artifacts_dir, monkeypatch):
     keep_answer(artifacts_dir, ANSWER)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert probe_jax() != ANSWER
@@ -117,15 +107,8 @@ def test_the_inventory_names_the_cpu_and_who_holds_it(artifacts_dir):
 
 def test_without_jax_every_way_to_a_device_names_the_install_command(tmp_path):
     """A Python that sees the site's packages but no JAX, as in an environment without the extra."""
-    import django
-
-    packages = Path(django.__file__).parent.parent
-    bare = tmp_path / "packages"
-    bare.mkdir()
-    jax_parts = ("jax", "jaxlib", "flax", "optax", "orbax")
-    for entry in packages.iterdir():
-        if not entry.name.startswith(jax_parts):
-            (bare / entry.name).symlink_to(entry)
+    packages = tmp_path / "packages"
+    packages.mkdir()
     code = (
         "import django; django.setup()\n"
         "from runs.devices import inventory, jax_installed, require_jax, resolve_device\n"
@@ -142,7 +125,7 @@ def test_without_jax_every_way_to_a_device_names_the_install_command(tmp_path):
         cwd=settings.BASE_DIR,
         env={
             "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(bare),
+            "PYTHONPATH": str(packages_without_jax(packages)),
             "DJANGO_SETTINGS_MODULE": "tunix_site.settings",
             "DJANGO_SECRET_KEY": "k" * 60,
         },
@@ -157,11 +140,3 @@ def test_without_jax_every_way_to_a_device_names_the_install_command(tmp_path):
     for line in lines:
         assert "JAX is not installed" in line
         assert "requirements/cpu.txt" in line
-
-
-def test_a_missing_jax_is_an_error_for_people():
-    if jax_installed():
-        devices.require_jax()
-    else:
-        with pytest.raises(UserError, match="JAX is not installed"):
-            devices.require_jax()

@@ -40,10 +40,10 @@ def uninterrupted() -> dict[str, Any]:
 
 def interrupt(act: Callable[[Attempt], None]) -> Run:
     """Train in the foreground, and do something to it between the first and the second checkpoint."""
-    training = start_manage("train", *RECIPE, "--foreground", "--json")
     known = newest_run()
+    training = start_manage("train", *RECIPE, "--foreground", "--json")
     try:
-        run = wait_until(lambda: (found := newest_run()) and found != known and found, what="the run")
+        run = wait_until(lambda: newest_run(after=known.pk if known else 0), what="the run")
         attempt = wait_for_step(run, EVERY + 3)
         act(attempt)
         training.communicate(timeout=60)

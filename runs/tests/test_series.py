@@ -1,7 +1,5 @@
 """Series for charts: bounded in points, true to every extreme, and followed by a cursor."""
 
-import math
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -63,13 +61,13 @@ def test_buckets_keep_the_true_extremes_and_counts_of_every_series(values, max_p
         finite = [value for value in inside if value is not None]
         assert count == len(inside)
         assert (least, most) == ((min(finite), max(finite)) if finite else (None, None))
-        assert mean is None if not finite else math.isclose(mean, sum(finite) / len(finite), abs_tol=1e-6)
+        assert mean == (pytest.approx(sum(finite) / len(finite), abs=1e-6) if finite else None)
         low = step
     assert series.non_finite == sorted(step for step, value in values.items() if value is None)
 
 
 def test_one_spike_among_thousands_is_seen(run):
-    write_points(run, {step: 1.0 for step in range(5000)} | {3333: 99.0})
+    write_points(run, dict.fromkeys(range(5000), 1.0) | {3333: 99.0})
     series = read_one(run, max_points=100)
     assert max(value or 0 for value in series.max) == 99.0
     assert series.min == [1.0] * series.shown
@@ -103,7 +101,7 @@ def test_the_cursor_gives_only_what_came_since(run):
 def test_a_reader_far_behind_gets_no_more_points_than_asked_for(run):
     write_points(run, {0: 1.0})
     _, cursor, _ = read_series(run=run)
-    write_points(run, {step: 1.0 for step in range(1, 1000)})
+    write_points(run, dict.fromkeys(range(1, 1000), 1.0))
     [series], _, _ = read_series(run=run, after=cursor, max_points=50)
     assert series.shown <= 50
     assert sum(series.count) == 999

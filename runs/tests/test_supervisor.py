@@ -76,8 +76,8 @@ def test_a_stop_that_comes_before_the_work_began_is_a_stop():
     run = run_in(Status.QUEUED)
     supervising = SupervisorThread(run.pk, 1)
     supervising.start()
-    child = wait_until(lambda: Attempt.objects.filter(child_pid__gt=0).first(), what="the child").child_pid
-    assert child is not None
+    pids = Attempt.objects.filter(child_pid__gt=0).values_list("child_pid", flat=True)
+    child = wait_until(pids.all().first, what="the child")
     os.kill(child, signal.SIGSTOP)
     services.request_stop(fresh(run))
     wait_until(lambda: has_pending(child, signal.SIGTERM), what="the signal")

@@ -54,6 +54,7 @@ def family_of(pid: int) -> set[int]:
 
 
 def assert_complete_smoke_run(run: Run) -> None:
+    assert run.dataset is not None
     assert (run.status, run.step, run.attempt) == (Status.COMPLETED, 10, 1)
     assert MetricPoint.objects.filter(run=run, name__in=PER_STEP).count() == 5 * 10
     assert_whole_history(run, 10)
@@ -73,6 +74,7 @@ def test_a_smoke_run_in_the_foreground_leaves_one_complete_run():
     said = manage_json("train", *SMOKE, "--foreground")
     run = Run.objects.get()
     assert_complete_smoke_run(run)
+    assert run.dataset is not None
     assert said["run_id"] == run.pk
     assert said["status"] == "completed"
     assert said["step"] == 10

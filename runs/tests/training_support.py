@@ -64,8 +64,8 @@ def worker(dataset: Dataset) -> Iterator["subprocess.Popen[str]"]:
     end_session(process)
 
 
-def newest_run() -> Run | None:
-    return Run.objects.order_by("-id").first()
+def newest_run(*, after: int = 0) -> Run | None:
+    return Run.objects.filter(pk__gt=after).order_by("-id").first()
 
 
 def wait_for_step(run: Run, step: int) -> Attempt:
