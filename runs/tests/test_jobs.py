@@ -7,12 +7,10 @@ import pytest
 from runs.models import Benchmark, Evaluation, Run
 from runs.states import Kind, Status
 from runs.tests.support import manage, manage_json
-from runs.tests.training_support import SMOKE, compiled, dataset
+from runs.tests.training_support import SMOKE
 
 pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("dataset")]
 pytest.importorskip("jax")
-
-__all__ = ["compiled", "dataset"]
 
 BENCH = ("bench", "--device=cpu", "--model=nano", "--steps=8", "--set=batch_size=4")
 

@@ -17,17 +17,12 @@ from runs.tests.support import PER_STEP, end_session, fresh, manage_json, start_
 from runs.tests.training_support import (
     SMOKE,
     assert_whole_history,
-    compiled,
-    dataset,
     newest_run,
-    worker,
 )
 from training import checkpoints
 
 pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
-
-__all__ = ["compiled", "dataset", "worker"]
 
 
 LONG = [flag for flag in SMOKE if not flag.startswith("--smoke")] + ["--set=batch_size=4"]

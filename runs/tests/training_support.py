@@ -13,8 +13,9 @@ from datasets_app.services import seed_dataset
 from runs.models import Attempt, MetricPoint, Run
 from runs.tests.support import PER_STEP, end_session, fresh, start_manage, wait_until
 
-STEPS = 240
-EVERY = 60
+# The database hears of a step up to a second later: so many that a signal finds the training at work.
+STEPS = 600
+EVERY = 150
 RECIPE = (
     "--dataset=golden-v2",
     "--device=cpu",
