@@ -25,7 +25,8 @@ class Stage:
     reason why this machine cannot run the stage, or an empty string. ``optional`` stages may be
     skipped even where skips count as failures. ``skips_allowed`` matches the reasons with which a
     test may skip itself there all the same. ``covered_by`` names a stage that runs the same tests:
-    where both would run and nobody asked for this one by name, the other one is enough.
+    where both would run and nobody asked for this one by name, the other one is enough. Stages
+    ``beside`` the others run at the same time as those, one after another.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Stage:
     optional: bool = False
     skips_allowed: str = ""
     covered_by: str = ""
+    beside: bool = False
 
     @property
     def runs_tests(self) -> bool:
@@ -118,6 +120,7 @@ STAGES = (
         venv=".venv-site",
         requirements=("test",),
         why_not=no_postgres,
+        beside=True,
         skips_allowed=NO_JAX,
     ),
     # With JAX on the CPU: everything.
@@ -127,6 +130,7 @@ STAGES = (
         (_tests("browser and not gpu and not long"),),
         environment={"DJANGO_ALLOW_ASYNC_UNSAFE": "true"},
         why_not=no_chromium,
+        beside=True,
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
     Stage("long", (_tests("long and not gpu", "--timeout", "0"),)),

@@ -89,7 +89,9 @@ def test_jax_is_asked_once_and_its_answer_kept_for_a_while(artifacts_dir):
 
 @with_jax
 def test_an_answer_of_other_circumstances_does_not_count(artifacts_dir, monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     keep_answer(artifacts_dir, ANSWER)
+    assert probe_jax() == ANSWER
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert probe_jax() != ANSWER
 
