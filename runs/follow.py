@@ -32,6 +32,7 @@ class Follower:
         self.check = check
         self.stream = stream or sys.stderr
         self.interactive = self.stream.isatty()
+        self.terminated = False
         self._last_line = 0.0
         self._last_shown = ""
 
@@ -104,6 +105,12 @@ class Follower:
             parts.append(f"{newest['train/tokens_per_second']:,.0f} tok/s")
         return "  ".join(parts)
 
+    def terminate(self, number: int, frame: object) -> None:
+        """Stop the run with a checkpoint: the handler of SIGTERM where this process supervises it."""
+        if not self.terminated:
+            self.terminated = True
+            raise KeyboardInterrupt
+
     def _interrupted(self) -> None:
         """Ask once whether to stop; a second Ctrl-C is a yes, and one while stopping leaves."""
         self.run.refresh_from_db()
@@ -112,11 +119,12 @@ class Follower:
                 f"Left run {self.run.pk} while it stops.", hint="See `manage.py train --resume-from latest`."
             )
         answer = "y"
-        if self.interactive and sys.stdin.isatty():
+        if self.interactive and sys.stdin.isatty() and not self.terminated:
             with contextlib.suppress(KeyboardInterrupt, EOFError):
                 answer = input(f"\nStop run {self.run.pk} with a checkpoint? [Y/n] ").strip().lower() or "y"
         if answer.startswith("n"):
             return
         with contextlib.suppress(ConflictError):
-            services.request_stop(self.run, reason="stopped with Ctrl-C")
+            reason = "SIGTERM to its command" if self.terminated else "stopped with Ctrl-C"
+            services.request_stop(self.run, reason=reason)
             print(f"Stopping run {self.run.pk} with a checkpoint …", file=self.stream, flush=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import signal
 import sys
 from typing import Any
 
@@ -147,7 +148,12 @@ class RunCommand(TunixCommand):
             return self.follow(run)
         thread = SupervisorThread(run.pk, run.attempt)
         thread.start()
-        run = Follower(run, check=lambda: _check(thread, run)).follow()
+        follower = Follower(run, check=lambda: _check(thread, run))
+        before = signal.signal(signal.SIGTERM, follower.terminate)
+        try:
+            run = follower.follow()
+        finally:
+            signal.signal(signal.SIGTERM, before)
         thread.join()
         _check(thread, run)
         return run

@@ -77,6 +77,12 @@ def test_a_training_stopped_by_sigterm_to_its_child_resumes_exactly():
     assert_like_uninterrupted(run, said)
 
 
+def test_sigterm_to_the_command_that_supervises_stops_with_a_checkpoint():
+    run = interrupt(lambda attempt: os.kill(attempt.supervisor_pid or 0, signal.SIGTERM))
+    assert (run.status, run.reason) == (Status.STOPPED, "stopped with a checkpoint")
+    assert Checkpoint.objects.filter(run=run, step=run.step).exists()
+
+
 def test_a_training_whose_child_was_killed_resumes_exactly():
     run = interrupt(lambda attempt: os.kill(attempt.child_pid or 0, signal.SIGKILL))
     assert run.status == Status.FAILED

@@ -42,11 +42,15 @@ class Command(launching.RunCommand):
         )
         parser.add_argument("--no-serve", action="store_false", dest="serve", help="end after the summary")
 
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the tables first: the demo is often the first command of all."""
+        call_command("migrate", interactive=False, verbosity=0)
+        super().handle(*args, **options)
+
     def run(self, **options: Any) -> dict[str, Any]:
         require_jax()
         port = find_port(options["port"]) if options["serve"] else None
-        self.say("1/5  Preparing the database")
-        call_command("migrate", interactive=False, verbosity=0)
+        self.say("1/5  The database is ready")
         login = self._login()
         self.say("2/5  Seeding datasets")
         golden, chain = self._seed("golden-v2"), self._seed("chain-v1")
