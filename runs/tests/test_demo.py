@@ -5,6 +5,7 @@ import re
 import socket
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_taken_port_is_refused_and_without_one_the_next_free_one_serves():
 def test_only_a_run_of_the_same_recipe_is_taken_up_again():
     dataset = make_dataset()
     config, cpu = TrainConfig(steps=7), Device(kind="cpu")
-    facts = {"name": "demo", "dataset": dataset, "config": config, "device": cpu}
+    facts: dict[str, Any] = {"name": "demo", "dataset": dataset, "config": config, "device": cpu}
     assert demo.reusable_run(**facts) is None
     run = make_run(name="demo", dataset=dataset, config=config.model_dump(), device=cpu)
     assert demo.reusable_run(**facts) == run
