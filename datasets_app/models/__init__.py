@@ -11,14 +11,21 @@ from datasets_app.models.content import (
     Trace,
     TraceSource,
 )
+from datasets_app.models.imports import Import
+from datasets_app.models.quality import QualityReport
+from datasets_app.models.search import DatasetFacts, SearchIndex
 
 __all__ = [
     "HASH_LENGTH",
     "SHORT_HASH",
     "BuildTask",
     "Dataset",
+    "DatasetFacts",
     "DatasetTrace",
+    "Import",
     "Provenance",
+    "QualityReport",
+    "SearchIndex",
     "Split",
     "Trace",
     "TraceSource",
