@@ -1,8 +1,8 @@
 """Full-text search in the traces of a dataset: FTS5 on SQLite, ``tsvector`` with GIN on PostgreSQL.
 
-The words of a trace are indexed under the row of its membership. Those rows are written in order
-of position, so results come in order straight from the index and a page costs the same wherever
-it lies. Words are normalised here, so that both databases find the same.
+The words of a trace are indexed under its place, a number made of dataset and position, so results
+come in order straight from the index and a page costs the same wherever it lies. Words are
+normalised here, so that both databases find the same.
 """
 
 import re
@@ -26,6 +26,8 @@ MAX_QUERY = 200
 MAX_WORDS = 12
 MAX_DISTINCT = 10_000
 LONGEST_WORD = 64
+BITS = 31
+LAST = 2**BITS - 1
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -90,14 +92,7 @@ def build_index(*, dataset_id: int) -> bool:
         if index is None:
             return False
         start = index.done_until
-        columns = ("pk", "trace__prompt", "trace__steps", "trace__final_answer")
-        members = DatasetTrace.objects.filter(
-            dataset_id=dataset_id, position__gte=start, position__lt=start + BATCH
-        )
-        rows = [
-            (pk, _words_of([prompt, *(step["content"] for step in steps), answer]))
-            for pk, prompt, steps, answer in members.order_by("position").values_list(*columns)
-        ]
+        rows = _rows(dataset_id, start, start + BATCH)
         with transaction.atomic():
             mine = SearchIndex.objects.filter(dataset_id=dataset_id, done_until=start, ready=False)
             news = {"done_until": start + len(rows), "ready": len(rows) < BATCH}
@@ -112,20 +107,27 @@ def drop_index(*, dataset: Dataset) -> None:
     """Take the words of a dataset out of the index (before its rows go)."""
     while True:
         with transaction.atomic():
-            members = DatasetTrace.objects.filter(dataset=dataset).order_by("position")
             index = SearchIndex.objects.filter(dataset=dataset).first()
             if index is None or index.done_until == 0:
                 SearchIndex.objects.filter(dataset=dataset).delete()
                 return
             until = max(0, index.done_until - BATCH)
-            some = members.filter(position__gte=until, position__lt=index.done_until)
-            columns = ("pk", "trace__prompt", "trace__steps", "trace__final_answer")
-            rows = [
-                (pk, _words_of([prompt, *(step["content"] for step in steps), answer]))
-                for pk, prompt, steps, answer in some.values_list(*columns)
-            ]
-            _delete(rows)
+            _delete(_rows(dataset.pk, until, index.done_until))
             SearchIndex.objects.filter(dataset=dataset).update(done_until=until, ready=False)
+
+
+def _rows(dataset_id: int, start: int, stop: int) -> list[tuple[int, list[str]]]:
+    members = DatasetTrace.objects.filter(
+        dataset_id=dataset_id, position__gte=start, position__lt=stop
+    ).order_by("position")
+    columns = ("position", "trace__prompt", "trace__steps", "trace__final_answer")
+    return [
+        (
+            _place(dataset_id, position),
+            _words_of([prompt, *(step["content"] for step in steps), answer]),
+        )
+        for position, prompt, steps, answer in members.values_list(*columns)
+    ]
 
 
 def find_positions(
@@ -138,34 +140,36 @@ def find_positions(
     before: int | None = None,
     limit: int = 20,
 ) -> list[int]:
-    """Give the positions of traces that have all words, in order; those just before ``before`` where given."""
-    ends = DatasetTrace.objects.filter(dataset=dataset).order_by("position").values_list("pk", flat=True)
-    first, last = ends.first(), ends.reverse().first()
-    if first is None or last is None:
+    """Give the positions of traces that have all words, in order; or the last ones before ``before``."""
+    if before == 0:
         return []
-    clauses = ["w.{id} BETWEEN %s AND %s", "m.dataset_id = %s", _match()]
-    values: list[object] = [first, last, dataset.pk, _language(query)]
+    first = _place(dataset.pk, 0 if after is None else after + 1)
+    last = _place(dataset.pk, LAST if before is None else before - 1)
+    clauses, values = ["w.{place} BETWEEN %s AND %s", _match()], [first, last, _language(query)]
+    narrow: list[object] = []
     for column, value in (("split", split), ("family", family)):
         if value is not None:
             clauses.append(f"m.{column} = %s")
-            values.append(value)
-    bound, sign = (before, "<") if before is not None else (after, ">")
-    if bound is not None:
-        edge = (
-            DatasetTrace.objects.filter(dataset=dataset, position=bound).values_list("pk", flat=True).first()
-        )
-        if edge is None:
-            return []
-        clauses.append(f"w.{{id}} {sign} %s")
-        values.append(edge)
-    order = "DESC" if before is not None else "ASC"
+            narrow.append(value)
+    join = ""
+    if narrow:
+        start = _place(dataset.pk, 0)
+        join = "JOIN datasets_app_datasettrace m ON m.dataset_id = %s "
+        join += f"AND m.position = w.{{place}} - {start} "
+        values.insert(0, dataset.pk)
+    order = "ASC" if before is None else "DESC"
     sql = (
-        f"SELECT m.position FROM {TABLE} w JOIN datasets_app_datasettrace m ON m.id = w.{{id}} "  # noqa: S608
-        f"WHERE {' AND '.join(clauses)} ORDER BY w.{{id}} {order} LIMIT %s"
-    ).format(id="rowid" if _is_sqlite() else "member_id")
+        f"SELECT w.{{place}} FROM {TABLE} w {join}"  # noqa: S608 - no value in it
+        f"WHERE {' AND '.join(clauses)} ORDER BY w.{{place}} {order} LIMIT %s"
+    ).format(place="rowid" if _is_sqlite() else "place")
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, limit])
-        return sorted(position for (position,) in cursor.fetchall())
+        cursor.execute(sql, [*values, *narrow, limit])
+        return sorted(place & LAST for (place,) in cursor.fetchall())
+
+
+def _place(dataset_id: int, position: int) -> int:
+    """Give the key of a trace's words: rising with the position, the datasets one after the other."""
+    return (dataset_id << BITS) + max(0, min(position, LAST))
 
 
 def forget_flushed(**_: object) -> None:
@@ -199,10 +203,10 @@ def _insert(rows: Sequence[tuple[int, list[str]]]) -> None:
     with connection.cursor() as cursor:
         if _is_sqlite():
             sql = f"INSERT INTO {TABLE}(rowid, words) VALUES (%s, %s)"  # noqa: S608
-            cursor.executemany(sql, [(pk, " ".join(words)) for pk, words in rows])
+            cursor.executemany(sql, [(place, " ".join(words)) for place, words in rows])
         else:
-            sql = f"INSERT INTO {TABLE}(member_id, words) VALUES (%s, array_to_tsvector(%s::text[]))"  # noqa: S608
-            cursor.executemany(sql, [(pk, words) for pk, words in rows])
+            sql = f"INSERT INTO {TABLE}(place, words) VALUES (%s, array_to_tsvector(%s::text[]))"  # noqa: S608
+            cursor.executemany(sql, [(place, words) for place, words in rows])
 
 
 def _delete(rows: Sequence[tuple[int, list[str]]]) -> None:
@@ -210,7 +214,7 @@ def _delete(rows: Sequence[tuple[int, list[str]]]) -> None:
         if _is_sqlite():
             # An index without a copy of its texts is told what to take out.
             sql = f"INSERT INTO {TABLE}({TABLE}, rowid, words) VALUES ('delete', %s, %s)"  # noqa: S608
-            cursor.executemany(sql, [(pk, " ".join(words)) for pk, words in rows])
+            cursor.executemany(sql, [(place, " ".join(words)) for place, words in rows])
         else:
-            sql = f"DELETE FROM {TABLE} WHERE member_id = ANY(%s)"  # noqa: S608
-            cursor.execute(sql, [[pk for pk, _ in rows]])
+            sql = f"DELETE FROM {TABLE} WHERE place = ANY(%s)"  # noqa: S608
+            cursor.execute(sql, [[place for place, _ in rows]])

@@ -11,7 +11,7 @@ CREATE VIRTUAL TABLE datasets_app_words USING fts5(
 )
 """
 POSTGRESQL = (
-    "CREATE TABLE datasets_app_words (member_id bigint PRIMARY KEY, words tsvector NOT NULL)",
+    "CREATE TABLE datasets_app_words (place bigint PRIMARY KEY, words tsvector NOT NULL)",
     "CREATE INDEX datasets_app_words_index ON datasets_app_words USING gin (words)",
 )
 
