@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from datasets_app import builds
+from datasets_app import admin_imports, builds
 from datasets_app.build_request import BuildRequest
 from datasets_app.forms import BuildForm, SeedForm
 from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace, TraceSource
@@ -22,6 +22,8 @@ from datasets_app.selectors import list_datasets, visible_traces
 from datasets_app.verification import check_dataset
 from tunix_site.admin import ReadOnlyAdmin
 from tunix_site.errors import UserError
+
+__all__ = ["admin_imports"]  # importing it registers its page
 
 MOST_CHECKED = 20
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datasets_app.publishing import Member
 
 IN_ONE_QUERY = 5000
+ROWS_A_STATEMENT = 400
 # Hashes come in no order, so their index is touched all over: with room for it in memory, and
 # the log folded back less often, a million traces go in as fast as the first thousand.
 CACHE_KIB = 256 * 1024
@@ -78,8 +79,9 @@ def insert_traces(members: Sequence["Member"]) -> None:
     rows = [_trace_row(unique[content_hash]) for content_hash in sorted(unique)]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            places = "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (content_hash) DO NOTHING"
-            cursor.executemany(_INSERT_TRACE + places, [(*row, now) for row in rows])
+            _many_rows(
+                cursor, _INSERT_TRACE, [(*row, now) for row in rows], " ON CONFLICT (content_hash) DO NOTHING"
+            )
         else:
             columns = [list(column) for column in zip(*rows, strict=True)]
             cursor.execute(f"{_INSERT_TRACE}{_TRACE_ROWS}ON CONFLICT DO NOTHING", [now, *columns])
@@ -121,14 +123,25 @@ def insert_memberships(*, dataset_id: int, members: Sequence["Member"], first: i
     ]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            # S608: a number of ours; the values themselves are bound.
-            chosen = f"SELECT {int(dataset_id)}, %s, id, %s, %s, %s, %s, %s FROM datasets_app_trace "  # noqa: S608
-            cursor.executemany(f"{_INSERT_MEMBER}{chosen}WHERE content_hash = %s", rows)
+            ids = trace_ids([member.content_hash for member in members])
+            stored = sum(member.content_hash in ids for member in members)
+            if stored == len(rows):
+                whole = [(dataset_id, row[0], ids[row[-1]], *row[1:-1]) for row in rows]
+                _many_rows(cursor, _INSERT_MEMBER, whole)
         else:
             columns = [list(column) for column in zip(*rows, strict=True)]
             cursor.execute(_INSERT_MEMBER + _MEMBER_ROWS, [dataset_id, *columns])
-        if cursor.rowcount != len(rows):
+            stored = cursor.rowcount
+        if stored != len(rows):
             raise IntegrityError("A trace was removed while its dataset was written.")
+
+
+def _many_rows(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]], ending: str = "") -> None:
+    """Insert many rows a statement; Python's lock is free while SQLite works through them."""
+    for some in batched(rows, ROWS_A_STATEMENT):
+        row = f"({', '.join(['%s'] * len(some[0]))})"
+        values = [value for one in some for value in one]
+        cursor.execute(f"{insert}VALUES {', '.join([row] * len(some))}{ending}", values)
 
 
 def trace_ids(hashes: Sequence[str]) -> dict[str, int]:

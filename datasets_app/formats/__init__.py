@@ -101,11 +101,17 @@ def format_named(name: str) -> Format:
 
 
 def detect(records: Iterable[Fields]) -> Format | None:
-    """Find the format that most of some records look like, the first in order where several do."""
+    """Find the format of some records: the first in order that half of them look like, else the commonest.
+
+    Not simply the commonest: a trace without its steps looks like a question with an answer, and
+    must be refused, not read as one.
+    """
     sample = list(records)
     best, most = None, 0
     for candidate in FORMATS.values():
         fitting = sum(candidate.matches(record) for record in sample)
+        if fitting and fitting * 2 >= len(sample):
+            return candidate
         if fitting > most:
             best, most = candidate, fitting
     return best

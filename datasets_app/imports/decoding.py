@@ -41,11 +41,14 @@ def _may_mislead(raw: bytes) -> bool:
 
 
 def _count_keys(value: Any) -> int:
+    count, inside = 0, value
     if type(value) is dict:
-        return len(value) + sum(
-            [_count_keys(inner) for inner in value.values() if type(inner) is dict or type(inner) is list]
-        )
-    return sum([_count_keys(inner) for inner in value if type(inner) is dict or type(inner) is list])
+        count, inside = len(value), value.values()
+    for inner in inside:
+        kind = type(inner)
+        if kind is dict or kind is list:
+            count += _count_keys(inner)
+    return count
 
 
 def _refuse_duplicates(raw: bytes) -> None:
