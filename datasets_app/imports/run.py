@@ -26,8 +26,8 @@ from datasets_app.traces import SPLIT_RULE
 from tunix_site.errors import UserError
 from tunix_site.services import record_audit
 
-FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 2000, 10_000, 200
-QUICK, SLOW = 0.2, 0.4
+FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 2000, 5000, 200
+QUICK, SLOW = 0.15, 0.3
 TOLD_EVERY = 0.5
 
 
