@@ -64,8 +64,8 @@ def exchange(messages: list[Message], field: str, *, content: str = "content") -
     if len(messages) == 1:
         raise TraceError(field, "has no prompt before the assistant's turn.")
     last = messages[-1]
-    place = f"{field}[{len(messages) - 1}].{content}"
-    steps, answer = split_solution(last.content or "", field=place, reasoning=last.reasoning_content or "")
+    spot = f"{field}[{len(messages) - 1}].{content}"
+    steps, answer = split_solution(last.content or "", field=spot, reasoning=last.reasoning_content or "")
     return "\n\n".join(message.content or "" for message in messages[:-1]), steps, answer
 
 

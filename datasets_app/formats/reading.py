@@ -117,7 +117,9 @@ def kind_of(value: Any) -> str:
         return "a truth value"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a text", list: "a list", dict: "an object"}.get(type(value), "something else")
+    if isinstance(value, str):
+        return "a text"
+    return {"list": "a list", "dict": "an object"}.get(type(value).__name__, "something else")
 
 
 def is_text_list(value: Any) -> bool:

@@ -46,7 +46,7 @@ def unpacked(raw: io.BufferedReader, name: str) -> io.BufferedReader:
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[io.BufferedReader]:
+def open_file(path: Path) -> Iterator["io.BufferedReader[Any]"]:
     """Open a file to read.
 
     Raises:
@@ -55,7 +55,7 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
     if path.is_dir():
         raise UnfitFileError(f"{path} is a folder; name one file.")
     try:
-        raw = path.open("rb", buffering=BUFFER)
+        raw: io.BufferedReader[Any] = io.BufferedReader(path.open("rb", buffering=0), BUFFER)
     except OSError as error:
         raise UnfitFileError(f"{path} cannot be read: {error.strerror}.") from error
     with raw:

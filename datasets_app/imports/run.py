@@ -195,7 +195,7 @@ class _Work:
 
     def _read(self, rejects: Rejects) -> None:
         for one in self.reader.outcomes():
-            if type(one) is Member:
+            if isinstance(one, Member):
                 if not self.spoilt:
                     self.batch.append(one)
                     if len(self.batch) >= self.batch_size:
