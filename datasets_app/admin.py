@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from datasets_app import admin_imports, builds
+from datasets_app.admin_actions import DatasetActions
 from datasets_app.build_request import BuildRequest
 from datasets_app.forms import BuildForm, SeedForm
 from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace, TraceSource
@@ -29,7 +30,7 @@ MOST_CHECKED = 20
 
 
 @admin.register(Dataset)
-class DatasetAdmin(ReadOnlyAdmin):
+class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
     """Published datasets; seeding and building are buttons above the list, checking is an action."""
 
     list_display = (
@@ -47,6 +48,8 @@ class DatasetAdmin(ReadOnlyAdmin):
         "key",
         "content_hash",
         "pages",
+        "exports",
+        "frozen_at",
         "parent",
         "description",
         "source",
@@ -58,7 +61,7 @@ class DatasetAdmin(ReadOnlyAdmin):
         "test_count",
         "published_at",
     )
-    actions = ("verify",)
+    actions = ("verify", "export", "report", "freeze", "remove")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Dataset]:
         """Show what is published."""

@@ -1,11 +1,13 @@
 """The REST API of quality reports and of comparisons between datasets."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 from pydantic import Field
 
+from datasets_app.cards import croissant, dataset_card
 from datasets_app.comparison import compare
 from datasets_app.models import QualityReport
 from datasets_app.quality import reports
@@ -16,6 +18,12 @@ from tunix_site.errors import NotFoundError
 from tunix_site.schemas import ERRORS, PositiveId
 
 router = Router(tags=["datasets"])
+
+
+def _text(content_type: str) -> dict[str, Any]:
+    content = {content_type: {"schema": {"type": "string"}}}
+    return {"responses": {200: {"description": "OK", "content": content}}}
+
 
 Address = Annotated[str, Field(min_length=1, max_length=200, description="KEY or KEY@HASHPREFIX")]
 
@@ -84,3 +92,29 @@ def cancel_report(request: HttpRequest, key: Address, report_id: PositiveId) -> 
 
 def _report(key: str, report_id: int) -> QualityReport:
     return reports.report_by_id(dataset=resolve_dataset(address=key), report_id=report_id)
+
+
+@router.get(
+    "{key}/card.md",
+    auth=READ,
+    response=ERRORS,
+    openapi_extra=_text("text/markdown"),
+    summary="Dataset card",
+)
+def get_card(request: HttpRequest, key: Address) -> HttpResponse:
+    """Give the README of a dataset as Hugging Face reads it."""
+    card = dataset_card(resolve_dataset(address=key))
+    return HttpResponse(card, content_type="text/markdown; charset=utf-8")
+
+
+@router.get(
+    "{key}/croissant.json",
+    auth=READ,
+    response=ERRORS,
+    openapi_extra=_text("application/ld+json"),
+    summary="Croissant description",
+)
+def get_croissant(request: HttpRequest, key: Address) -> HttpResponse:
+    """Describe a dataset as Croissant JSON-LD."""
+    content = json.dumps(croissant(resolve_dataset(address=key)), ensure_ascii=False, indent=2)
+    return HttpResponse(content, content_type="application/ld+json")

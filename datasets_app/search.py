@@ -145,8 +145,9 @@ def find_positions(
         return []
     first = _place(dataset.pk, 0 if after is None else after + 1)
     last = _place(dataset.pk, LAST if before is None else before - 1)
-    clauses, values = ["w.{place} BETWEEN %s AND %s", _match()], [first, last, _language(query)]
-    narrow: list[object] = []
+    clauses = ["w.{place} BETWEEN %s AND %s", _match()]
+    values: list[int | str] = [first, last, _language(query)]
+    narrow: list[str] = []
     for column, value in (("split", split), ("family", family)):
         if value is not None:
             clauses.append(f"m.{column} = %s")
@@ -169,7 +170,7 @@ def find_positions(
 
 def _place(dataset_id: int, position: int) -> int:
     """Give the key of a trace's words: rising with the position, the datasets one after the other."""
-    return (dataset_id << BITS) + max(0, min(position, LAST))
+    return int(dataset_id << BITS) + max(0, min(position, LAST))
 
 
 def forget_flushed(**_: object) -> None:

@@ -26,14 +26,11 @@ type Texts = Callable[[Sequence[int]], dict[int, str]]
 """Gives the whole texts of some positions."""
 
 
-def _probes() -> list[list[int]]:
-    return [
-        sorted(range(PLACES), key=lambda other, place=place: hash64(f"{place}/{other}"))
-        for place in range(PLACES)
-    ]
+def _probes(place: int) -> list[int]:
+    return sorted(range(PLACES), key=lambda other: hash64(f"{place}/{other}"))
 
 
-_PROBES = _probes()
+_PROBES = [_probes(place) for place in range(PLACES)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,16 @@ from datasets_app.quality.annotations import Annotation, annotations_of, without
 from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate, numbers_in
 
 # Numbers that a solver may bring in: counting, halves, percent, and how time and lengths are divided.
-CONSTANTS = frozenset(
-    Fraction(value)
-    for value in ["0", "1", "2", "3", "4", "10", "100", "1000", "0.5", "0.25", "0.75", "7", "12", "24", "30", "31", "52", "60", "365", "3600", "36", "16", "20", "5"]
+_HELPERS = "0 1 2 3 4 5 7 10 12 16 20 24 30 31 36 52 60 100 365 1000 3600 0.25 0.5 0.75"
+CONSTANTS = frozenset(Fraction(value) for value in _HELPERS.split())
+_SMALL = re.findall(
+    r"\w+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen",
 )
-_WORDS = {
-    name: Fraction(value)
-    for value, name in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
-    )
-}
-_WORDS |= {
-    name: Fraction(10 * value)
-    for value, name in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=3)
-}
+_TENS = re.findall(r"\w+", "twenty thirty forty fifty sixty seventy eighty ninety")
+_WORDS = {name: Fraction(value) for value, name in enumerate(_SMALL)}
+_WORDS |= {name: Fraction(10 * value) for value, name in enumerate(_TENS, start=2)}
 _WORDS |= {"hundred": Fraction(100), "thousand": Fraction(1000), "dozen": Fraction(12), "third": Fraction(3)}
 _WORDS |= {"quarter": Fraction(4), "fifth": Fraction(5), "million": Fraction(10**6), "score": Fraction(20)}
 _FOUND = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")

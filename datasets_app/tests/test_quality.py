@@ -172,7 +172,7 @@ def test_lengths_are_those_of_the_rows_that_training_makes(prompt, steps, answer
 
 
 def test_percentiles_go_by_nearest_rank():
-    counts = {length: 1 for length in range(1, 101)}
+    counts = dict.fromkeys(range(1, 101), 1)
     assert [percentile(counts, share) for share in (0.5, 0.95, 0.99, 1)] == [50, 95, 99, 100]
     assert percentile({7: 1}, 0.5) == 7
 

@@ -18,7 +18,10 @@ from tunix_site.errors import ConflictError, InvalidInputError
 
 pytestmark = pytest.mark.django_db
 
-LONG = "the quick brown fox jumps over the lazy dog and then goes home to sleep until noon while it rains outside and nobody comes to see"
+LONG = (
+    "the quick brown fox jumps over the lazy dog and then goes home to sleep until noon "
+    "while it rains outside and nobody comes to see"
+)
 
 
 @pytest.fixture
@@ -90,7 +93,9 @@ def test_the_same_report_is_made_once(faulty):
     first = request_report(dataset=faulty)
     assert request_report(dataset=faulty).pk == first.pk
     assert request_report(dataset=faulty, sequence_length=64).pk != first.pk
-    assert latest_report(dataset=faulty).sequence_length == 64
+    latest = latest_report(dataset=faulty)
+    assert latest
+    assert latest.sequence_length == 64
 
 
 @pytest.mark.parametrize("length", [0, 15, 131_073])

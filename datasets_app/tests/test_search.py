@@ -29,7 +29,9 @@ def zoo():
 
 
 def found(dataset, text: str, **limits) -> list[int]:
-    return find_positions(dataset=dataset, query=parse_query(text), **limits)
+    query = parse_query(text)
+    assert query
+    return find_positions(dataset=dataset, query=query, **limits)
 
 
 def test_all_words_must_occur_and_the_last_may_be_a_beginning(zoo):
@@ -135,7 +137,7 @@ def page(client, viewer):
     def read(url: str, status: int = 200) -> str:
         answer = client.get(url)
         assert answer.status_code == status
-        return answer.content.decode()
+        return str(answer.content, "utf-8")
 
     return read
 

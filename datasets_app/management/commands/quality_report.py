@@ -39,9 +39,8 @@ class Command(TunixCommand):
             raise CommandError(f"The report ended as {report.status}: {report.error}", returncode=1)
         self.say(f"{dataset.address}: {dataset.trace_count} traces")
         total = content["tokens"]["total"]
-        self.say(
-            f"  tokens a trace: p50 {total['p50']}, p95 {total['p95']}, p99 {total['p99']}, max {total['max']}"
-        )
+        shown = ", ".join(f"{name} {total[name]}" for name in ("p50", "p95", "p99", "max"))
+        self.say(f"  tokens a trace: {shown}")
         for finding in content["findings"]:
             first = ", ".join(str(item["positions"][0]) for item in finding["items"][:5])
             self.say(f"  {finding['severity']:<8} {finding['count']:>7}  {finding['title']} (at {first})")
