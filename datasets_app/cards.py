@@ -152,7 +152,7 @@ def croissant(dataset: Dataset, *, file: dict[str, Any] | None = None) -> dict[s
 
 def _field(name: str, description: str) -> dict[str, Any]:
     path = f"$.{name}"
-    field = {
+    field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"traces/{name}",
         "name": name,

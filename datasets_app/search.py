@@ -170,7 +170,8 @@ def find_positions(
 
 def _place(dataset_id: int, position: int) -> int:
     """Give the key of a trace's words: rising with the position, the datasets one after the other."""
-    return int(dataset_id << BITS) + max(0, min(position, LAST))
+    start: int = dataset_id * 2**BITS
+    return start + max(0, min(position, LAST))
 
 
 def forget_flushed(**_: object) -> None:

@@ -1,6 +1,7 @@
 """Stored traces are chosen by tag, length and date, from the API's filters and the admin's form."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -16,7 +17,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def stored():
-    metas = [{"tags": ["hard", "x"]}, {"tags": "hard"}, {"tags": {"hard": 1}}, {"tags": [["hard"], 5]}, {}]
+    metas: list[dict[str, Any]] = [
+        {"tags": ["hard", "x"]},
+        {"tags": "hard"},
+        {"tags": {"hard": 1}},
+        {"tags": [["hard"], 5]},
+        {},
+    ]
     for number, meta in enumerate(metas):
         record = make_trace(prompt="p" * (number + 1), steps=["s"], final_answer="a", meta=meta)
         store_handed_in(traces=[(record, "lab", "MIT", "")])

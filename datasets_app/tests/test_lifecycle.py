@@ -7,11 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from datasets_app import search
 from datasets_app.cards import croissant, dataset_card
 from datasets_app.lifecycle import delete_dataset, freeze_dataset
 from datasets_app.manifest import folder_of
-from datasets_app.models import Dataset, Trace
+from datasets_app.models import Dataset, SearchIndex, Trace
 from datasets_app.services import seed_dataset
 from datasets_app.tests.support_quality import member, published
 from runs.models import Run
@@ -32,7 +31,7 @@ def test_a_deleted_dataset_takes_its_words_and_files_along(small, django_capture
     with django_capture_on_commit_callbacks(execute=True):
         delete_dataset(dataset=small)
     assert not Dataset.objects.exists()
-    assert not search.SearchIndex.objects.exists()
+    assert not SearchIndex.objects.exists()
     assert not folder_of("golden-v2").exists()
     assert Trace.objects.count() == 10, "traces may be in use elsewhere"
     assert AuditEvent.objects.get(action="dataset.delete").detail["address"] == small.address
