@@ -27,7 +27,7 @@ MAX_WORDS = 12
 MAX_DISTINCT = 10_000
 LONGEST_WORD = 64
 BITS = 31
-LAST = 2**BITS - 1
+LAST = (1 << BITS) - 1
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -170,7 +170,7 @@ def find_positions(
 
 def _place(dataset_id: int, position: int) -> int:
     """Give the key of a trace's words: rising with the position, the datasets one after the other."""
-    start: int = dataset_id * 2**BITS
+    start = dataset_id << BITS
     return start + max(0, min(position, LAST))
 
 

@@ -4,6 +4,7 @@ import json
 from io import StringIO
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.urls import reverse
 
@@ -13,7 +14,6 @@ from datasets_app.manifest import folder_of
 from datasets_app.models import Dataset, SearchIndex, Trace
 from datasets_app.services import seed_dataset
 from datasets_app.tests.support_quality import member, published
-from runs.models import Run
 from tunix_site.errors import ConflictError
 from tunix_site.models import AuditEvent
 
@@ -47,7 +47,7 @@ def test_the_content_before_gets_its_files_back(small, django_capture_on_commit_
 
 
 def test_a_dataset_in_use_is_not_deleted(small):
-    run = Run.objects.create(dataset=small, config={}, device_kind="cpu")
+    run = apps.get_model("runs", "Run").objects.create(dataset=small, config={}, device_kind="cpu")
     with pytest.raises(ConflictError, match=f"used by runs .{run.pk}"):
         delete_dataset(dataset=small)
     run.delete()
