@@ -103,7 +103,7 @@ def parts(reading: Reading) -> tuple[str, list[str], str]:
 def test_each_shape_is_told_and_read(name, fields, expected):
     found = detect([fields])
     assert found is not None
-    assert found.NAME == name
+    assert name == found.NAME
     assert parts(FORMATS[name].read(fields)) == expected
 
 
