@@ -44,6 +44,7 @@ def process_database(transactional_db: None, monkeypatch: pytest.MonkeyPatch) ->
     """The address of the test database, also in DATABASE_URL, for tests that start processes of ours."""
     from urllib.parse import quote
 
+    from django.conf import settings
     from django.db import connection
 
     facts = connection.settings_dict
@@ -56,6 +57,8 @@ def process_database(transactional_db: None, monkeypatch: pytest.MonkeyPatch) ->
         where = f"/{facts['NAME']}?host={host}" if host.startswith("%2F") else f"{host}{port}/{facts['NAME']}"
         url = f"postgresql://{quote(facts['USER'], safe='')}{secret}@{where}"
     monkeypatch.setenv("DATABASE_URL", url)
+    # Tasks of the queue are signed, so all processes must have the key that this one read.
+    monkeypatch.setenv("DJANGO_SECRET_KEY", settings.SECRET_KEY)
     return url
 
 

@@ -64,16 +64,16 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
     draft.replace(path)
 
 
-def find_baseline(text: str, *, like: Run) -> Benchmark:
-    """Find the benchmark to compare with: ``last`` of the same model and device, or an id.
+def find_baseline(text: str, *, model: str, device_name: str) -> Benchmark:
+    """Find the benchmark to compare with: ``last`` of this model and device, a name, or an id.
 
     Raises:
         InvalidInputError: for a text that is neither.
         NotFoundError: when there is none.
     """
-    rows = Benchmark.objects.exclude(run=like)
+    rows = Benchmark.objects.all()
     if text == "last":
-        row = rows.filter(model=like.config["model"], device_name=like.device_name).order_by("-id").first()
+        row = rows.filter(model=model, device_name=device_name).order_by("-id").first()
         if row is None:
             raise NotFoundError("There is no earlier benchmark of this model on this device to compare with.")
         return row

@@ -126,6 +126,9 @@ class Execution:
         selected = self._select_device()
         root = Path(run.checkpoint_dir)
         resume_from = self._resume_point(checkpoints.newest_sound_step_dir(root))
+        if resume_from is None:
+            # Also what an earlier attempt recorded without a checkpoint is overtaken.
+            self.recorder.resumed(0)
         result = loop.train(
             config=self.config,
             train_examples=self.examples["train"],

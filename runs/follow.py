@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -32,6 +32,7 @@ class Follower:
         self.check = check
         self.stream = stream or sys.stderr
         self.interactive = self.stream.isatty()
+        self.terminated = False
         self._last_line = 0.0
         self._last_shown = ""
 
@@ -59,11 +60,19 @@ class Follower:
                     bar.start()
 
     def _look(self, bar: Progress, task: TaskID) -> bool:
-        close_old_connections()
         self.check()
-        self.run.refresh_from_db()
         run = self.run
-        facts = self._facts()
+        try:
+            close_old_connections()
+            run.refresh_from_db()
+            facts = self._facts()
+        except (OperationalError, InterfaceError):
+            # Training does not wait for the database, so whoever watches it need not give up.
+            connection.close()
+            bar.update(task, facts="the database does not answer")
+            if not self.interactive:
+                self._plain(f"run {run.pk}: the database does not answer")
+            return True
         label = f"run {run.pk} {run.phase if run.is_supervised and run.phase else run.status}"
         if run.status == Status.QUEUED and run.reason:
             facts = f"waiting: {run.reason}"
@@ -96,6 +105,12 @@ class Follower:
             parts.append(f"{newest['train/tokens_per_second']:,.0f} tok/s")
         return "  ".join(parts)
 
+    def terminate(self, number: int, frame: object) -> None:
+        """Stop the run with a checkpoint: the handler of SIGTERM where this process supervises it."""
+        if not self.terminated:
+            self.terminated = True
+            raise KeyboardInterrupt
+
     def _interrupted(self) -> None:
         """Ask once whether to stop; a second Ctrl-C is a yes, and one while stopping leaves."""
         self.run.refresh_from_db()
@@ -104,11 +119,12 @@ class Follower:
                 f"Left run {self.run.pk} while it stops.", hint="See `manage.py train --resume-from latest`."
             )
         answer = "y"
-        if self.interactive and sys.stdin.isatty():
+        if self.interactive and sys.stdin.isatty() and not self.terminated:
             with contextlib.suppress(KeyboardInterrupt, EOFError):
                 answer = input(f"\nStop run {self.run.pk} with a checkpoint? [Y/n] ").strip().lower() or "y"
         if answer.startswith("n"):
             return
         with contextlib.suppress(ConflictError):
-            services.request_stop(self.run, reason="stopped with Ctrl-C")
+            reason = "SIGTERM to its command" if self.terminated else "stopped with Ctrl-C"
+            services.request_stop(self.run, reason=reason)
             print(f"Stopping run {self.run.pk} with a checkpoint …", file=self.stream, flush=True)

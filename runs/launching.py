@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import signal
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ from runs import services
 from runs.devices import Device, resolve_device
 from runs.follow import Follower
 from runs.models import Run
+from runs.reaper import reap
 from runs.selectors import live_workers
 from runs.states import Kind, Status
 from runs.supervisor import SupervisorThread
@@ -113,6 +115,11 @@ def require_worker(run_what: str) -> None:
 class RunCommand(TunixCommand):
     """A command whose work is a run."""
 
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Mark runs lost that died with their supervisor, for they hold the device; then work."""
+        reap()
+        super().handle(*args, **options)
+
     def create_run(self, **facts: Any) -> Run:
         """Write a draft that remembers this command line; takes what `services.create_run` takes."""
         return services.create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
@@ -141,7 +148,12 @@ class RunCommand(TunixCommand):
             return self.follow(run)
         thread = SupervisorThread(run.pk, run.attempt)
         thread.start()
-        run = Follower(run, check=lambda: _check(thread, run)).follow()
+        follower = Follower(run, check=lambda: _check(thread, run))
+        before = signal.signal(signal.SIGTERM, follower.terminate)
+        try:
+            run = follower.follow()
+        finally:
+            signal.signal(signal.SIGTERM, before)
         thread.join()
         _check(thread, run)
         return run

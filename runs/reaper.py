@@ -47,9 +47,8 @@ def _why_lost(attempt: Attempt, now: dt.datetime) -> str:
     beat = attempt.run.heartbeat_at or attempt.started_at
     silence = now - beat
     if attempt.host != hostname():
-        return (
-            f"no heartbeat from {attempt.host} for {silence.seconds} s" if silence > SILENT_ELSEWHERE else ""
-        )
+        seconds = silence.total_seconds()
+        return f"no heartbeat from {attempt.host} for {seconds:.0f} s" if silence > SILENT_ELSEWHERE else ""
     if is_alive(attempt.supervisor_pid, attempt.supervisor_started):
         return ""
     if is_alive(attempt.child_pid, attempt.child_started):
@@ -61,8 +60,14 @@ def _why_lost(attempt: Attempt, now: dt.datetime) -> str:
 
 
 def _end(attempt: Attempt, reason: str) -> bool:
+    """Store what the attempt left and end it. True when its run is lost."""
     with contextlib.suppress(FencedOutError):
         ingest_attempt(attempt)
+    word = attempt.last_word
+    if word.get("status") in {Status.COMPLETED, Status.FAILED}:
+        # The work was over before anybody missed the supervisor.
+        services.finish_attempt(attempt=attempt, status=Status(word["status"]), reason=word.get("reason", ""))
+        return False
     ended = services.finish_attempt(attempt=attempt, status=Status.LOST, reason=reason)
     if ended:
         log.warning("%s is lost: %s", attempt, reason)

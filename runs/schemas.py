@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
 from runs.series import Series
 from training.config import TrainConfig
+from training.errors import ConfigError
+from training.model_config import preset
 
 StepNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -27,6 +29,15 @@ class RunIn(Schema):
     device_index: Annotated[int, Field(ge=0, le=1023)] | None = Field(None, description="which GPU")
     name: str = Field("", max_length=300)
     start: bool = Field(True, description="false: leave it a draft")
+
+    @field_validator("config")
+    @classmethod
+    def _model_is_known(cls, config: TrainConfig) -> TrainConfig:
+        try:
+            preset(config.model)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return config
 
 
 class RunOut(Schema):

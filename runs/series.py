@@ -7,7 +7,7 @@ bucket the mean, the true minimum and maximum and the count are given, so no spi
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Avg, Count, F, IntegerField, Max, Min, QuerySet
+from django.db.models import Avg, Count, F, IntegerField, Max, Min, Q, QuerySet
 from django.db.models.expressions import ExpressionWrapper
 
 from runs.models import MetricPoint, Run
@@ -48,9 +48,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader has come: the attempt and the newest point it has seen."""
+    """How far a reader has come: how many points resumes had overtaken, and the newest point seen."""
 
-    attempt: int
+    overtaken: int
     point: int
 
     @classmethod
@@ -60,15 +60,15 @@ class Cursor:
         Raises:
             InvalidInputError: for any other text.
         """
-        attempt, _, point = text.partition(".")
-        if not (attempt.isdecimal() and point.isdecimal() and len(attempt) < 10 and len(point) < 19):
+        overtaken, _, point = text.partition(".")
+        if not (overtaken.isdecimal() and point.isdecimal() and len(overtaken) < 19 and len(point) < 19):
             raise InvalidInputError(
                 f"after={text!r} is no cursor.", hint="Use the cursor of an earlier answer."
             )
-        return cls(int(attempt), int(point))
+        return cls(int(overtaken), int(point))
 
     def __str__(self) -> str:
-        return f"{self.attempt}.{self.point}"
+        return f"{self.overtaken}.{self.point}"
 
 
 def read_series(
@@ -82,16 +82,18 @@ def read_series(
 ) -> tuple[list[Series], Cursor, bool]:
     """Read series of a run, bucketed to at most ``max_points`` each.
 
-    With ``after``, only the points that came since are read, unbucketed.
+    With ``after``, only the points that came since are read.
 
     Returns:
         The series by name, the new cursor, and whether the reader must drop what it has
         because a resume superseded some of it (the series are then complete again).
     """
-    points = MetricPoint.objects.filter(run=run, superseded=False)
-    newest = points.aggregate(point=Max("id"))["point"] or 0
-    reset = after is not None and after.attempt != run.attempt
-    cursor = Cursor(run.attempt, newest)
+    points = MetricPoint.objects.filter(run=run)
+    facts = points.aggregate(newest=Max("id"), overtaken=Count("id", filter=Q(superseded=True)))
+    newest = facts["newest"] or 0
+    cursor = Cursor(facts["overtaken"], newest)
+    reset = after is not None and after.overtaken != cursor.overtaken
+    points = points.filter(superseded=False)
     if names:
         points = points.filter(name__in=names)
     if from_step is not None:
@@ -101,7 +103,7 @@ def read_series(
     points = points.filter(id__lte=newest)
     if after is not None and not reset:
         fresh = points.filter(id__gt=after.point)
-        new = [_raw(fresh.filter(name=name), name) for name in _names(fresh)]
+        new = [_read_one(fresh.filter(name=name), name, max_points) for name in _names(fresh)]
         for series in new:
             series.total_points = points.filter(name=series.name).count()
         return new, cursor, False

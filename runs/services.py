@@ -20,6 +20,8 @@ from runs.journal import storable
 from runs.models import Attempt, DeviceLease, Run
 from runs.states import ENDED, INTERRUPTED, SUPERVISED, Kind, Status, sources_of
 from training.config import TrainConfig
+from training.errors import ConfigError
+from training.model_config import preset
 from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit
 
@@ -50,8 +52,12 @@ def create_run(
     command line for example.
 
     Raises:
-        InvalidInputError: for a name that is too long.
+        InvalidInputError: for a model that there is no preset of, or a name that is too long.
     """
+    try:
+        preset(config.model)
+    except ConfigError as error:
+        raise InvalidInputError(str(error)) from error
     if len(name) > MAX_NAME:
         raise InvalidInputError(f"The name has {len(name)} characters; at most {MAX_NAME} are kept.")
     root = checkpoint_root or Path(settings.TUNIX_ARTIFACTS_DIR) / "checkpoints"

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
@@ -21,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from runs import services
 from runs.child_environment import child_environment
 from runs.ingest import FencedOutError, ingest_attempt
-from runs.journal import LOG_NAME
+from runs.journal import LOG_NAME, storable
 from runs.models import Attempt, Run
 from runs.processes import hostname, started_at
 from runs.states import Status
@@ -78,33 +77,36 @@ class _Supervision:
         self.database_gone = False
 
     def carry_out(self) -> Status:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / LOG_NAME).open("ab") as log_file:
-            child = self._start(log_file)
-            try:
-                self._watch(child)
-            except FencedOutError as fenced:
-                log.warning("%s; its child is ended", fenced)
-                self._kill(child)
-            except BaseException:
-                # Whatever ends this process early, the child must not train on as a stranger.
-                self._kill(child)
-                self._finish(child.wait())
-                raise
-            return self._finish(child.wait())
+        try:
+            child = self._start()
+        except OSError as error:
+            return self._finish(None, trouble=f"its process could not be started: {error}")
+        try:
+            self._watch(child)
+        except FencedOutError as fenced:
+            log.warning("%s; its child is ended", fenced)
+            self._kill(child)
+        except BaseException as error:
+            # Whatever ends this process early, the child must not train on as a stranger.
+            self._kill(child)
+            self._finish(child.wait(), trouble=f"its supervisor failed: {type(error).__name__}: {error}")
+            raise
+        return self._finish(child.wait())
 
-    def _start(self, log_file: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self.directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "execute_run"]
         command += [str(self.run.pk), str(self.attempt.number), "--supervisor-pid", str(os.getpid())]
-        child = subprocess.Popen(
-            command,
-            cwd=settings.BASE_DIR,
-            env=child_environment(self.run),
-            stdin=subprocess.DEVNULL,
-            stdout=log_file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.directory / LOG_NAME).open("ab") as log_file:
+            child = subprocess.Popen(
+                command,
+                cwd=settings.BASE_DIR,
+                env=child_environment(self.run),
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.attempt.child_pid = child.pid
         self.attempt.child_started = started_at(child.pid)
         self._tolerantly(lambda: self.attempt.save(update_fields=["child_pid", "child_started"]))
@@ -152,28 +154,36 @@ class _Supervision:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
 
-    def _finish(self, exit_code: int) -> Status:
-        """Store the rest of the journal and the end; tried until the database takes it."""
+    def _finish(self, exit_code: int | None, *, trouble: str = "") -> Status:
+        """Store the rest of the journal and the end; tried until the database takes it.
+
+        ``exit_code`` is None where there was no child; ``trouble`` is what else went wrong.
+        """
         while True:
-            outcome = self._tolerantly(lambda: self._end(exit_code))
+            outcome = self._tolerantly(lambda: self._end(exit_code, trouble))
             if outcome is not None:
                 return outcome
             time.sleep(BEAT_S)
 
-    def _end(self, exit_code: int) -> Status:
+    def _end(self, exit_code: int | None, trouble: str) -> Status:
         self.attempt.refresh_from_db()
         with contextlib.suppress(FencedOutError):
             ingest_attempt(self.attempt)
-        status, reason = self._verdict(exit_code)
+        status, reason = self._verdict(exit_code, trouble)
         error = self._log_tail() if status is Status.FAILED else ""
         services.finish_attempt(attempt=self.attempt, status=status, reason=reason, error=error)
         return Status(self.attempt.status)
 
-    def _verdict(self, exit_code: int) -> tuple[Status, str]:
+    def _verdict(self, exit_code: int | None, trouble: str) -> tuple[Status, str]:
         word = self.attempt.last_word
-        if word and (exit_code == 0 or word["status"] == Status.FAILED):
+        if word:
+            # It stands on the disk and nothing came after it, however the process then ended.
             return Status(word["status"]), word.get("reason", "")
+        if trouble or exit_code is None:
+            return Status.FAILED, trouble
         if self.stop_sent_at is not None and exit_code < 0:
+            if not self.killed:
+                return Status.STOPPED, "stopped before its work began"
             grace = settings.TUNIX_STOP_GRACE_SECONDS
             return Status.STOPPED, f"ended by force: it did not stop within {grace} s"
         if exit_code < 0:
@@ -183,8 +193,11 @@ class _Supervision:
         return Status.FAILED, f"its process ended with exit code {exit_code}"
 
     def _log_tail(self) -> str:
-        text = (self.directory / LOG_NAME).read_text(errors="replace")
-        return "\n".join(text.splitlines()[-LOG_TAIL_LINES:]).replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        try:
+            text = (self.directory / LOG_NAME).read_text(errors="replace")
+        except OSError:
+            return ""
+        return storable("\n".join(text.splitlines()[-LOG_TAIL_LINES:]))
 
 
 def _drop_connection() -> None:

@@ -136,7 +136,8 @@ def act(request: HttpRequest, run_id: int) -> HttpResponse:
 def compare(request: HttpRequest) -> HttpResponse:
     """Lay runs side by side: curves over each other, and what differs in config and results."""
     texts = [text for text in request.GET.get("ids", "").replace(" ", ",").split(",") if text]
-    wanted = [int(text) for text in texts if text.isdecimal() and len(text) < 19][:MAX_COMPARED]
+    numbers = dict.fromkeys(int(text) for text in texts if text.isdecimal() and len(text) < 19)
+    wanted = list(numbers)[:MAX_COMPARED]
     found = Run.objects.select_related("dataset").in_bulk(wanted)
     runs = [found[pk] for pk in wanted if pk in found]
     selectors.attach_headlines(runs=runs)

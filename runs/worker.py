@@ -92,7 +92,7 @@ def start_cluster(name: str) -> "subprocess.Popen[bytes]":
     if name != settings.Q_CLUSTER["name"]:
         environment["Q_CLUSTER_NAME"] = name
     return subprocess.Popen(
-        [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
+        [sys.executable, "-m", "runs.cluster", str(os.getpid())],
         cwd=settings.BASE_DIR,
         env=environment,
         stdin=subprocess.DEVNULL,

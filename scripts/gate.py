@@ -5,14 +5,18 @@ how long it took, what was skipped and why. Exit 0 when nothing failed, 1 when s
 an unknown stage. With TUNIX_NO_SKIPS=1 a skip is a failure, but for stages that need a GPU.
 """
 
+import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 from setup_env import ROOT, SetupError, ensure
@@ -78,16 +82,16 @@ def read_report(report: Path, allowed: str) -> tuple[str, list[str]]:
     return f"{ran - failed} tests passed, {failed} failed, {left_out} skipped", skipped
 
 
-def run_stage(stage: Stage, *, no_skips: bool) -> Outcome:
-    """Set up the stage's environment, run its commands until one fails, and say how it went."""
-    print(f"\n=== {stage.name} ===", flush=True)
+def run_stage(stage: Stage, *, no_skips: bool, out: IO[str]) -> Outcome:
+    """Run a stage's commands until one fails, and say how it went. What they print goes to ``out``."""
+    print(f"\n=== {stage.name} ===", file=out, flush=True)
     began = time.monotonic()
     try:
         python = ensure(ROOT / stage.venv, *stage.requirements)
     except SetupError as error:
         return Outcome(stage.name, "failed", time.monotonic() - began, str(error))
     if reason := stage.why_not():
-        print(f"skipped: {reason}", flush=True)
+        print(f"skipped: {reason}", file=out, flush=True)
         return Outcome(stage.name, "failed" if no_skips and not stage.optional else "skipped", note=reason)
 
     note = ""
@@ -99,7 +103,9 @@ def run_stage(stage: Stage, *, no_skips: bool) -> Outcome:
         result = "passed"
         for command in stage.commands:
             arguments = command_line(python, command, report)
-            code = subprocess.run(arguments, check=False, cwd=ROOT, env=environment).returncode
+            code = subprocess.run(
+                arguments, check=False, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+            ).returncode
             if code:
                 result, note = "failed", f"{command[0]} ended with {code}"
                 break
@@ -109,6 +115,38 @@ def run_stage(stage: Stage, *, no_skips: bool) -> Outcome:
     if skipped and no_skips:
         result, note = "failed", f"{note}; a skip counts as a failure here"
     return Outcome(stage.name, result, time.monotonic() - began, note, skipped)
+
+
+def run_beside(stages: list[Stage], *, no_skips: bool, out: IO[str]) -> list[Outcome]:
+    """Run stages one after another, with what they print kept in ``out``."""
+    return [run_stage(stage, no_skips=no_skips, out=out) for stage in stages]
+
+
+def run_all(stages: list[Stage], *, no_skips: bool) -> dict[str, Outcome]:
+    """Run the stages in two lanes, for each is one process on one core most of its time.
+
+    The second lane's output is shown when it has ended, so that the two do not mix.
+    """
+    for stage in stages:
+        # Both lanes use the same environments, so these are set up first; a failure shows in its stage.
+        with contextlib.suppress(SetupError):
+            ensure(ROOT / stage.venv, *stage.requirements)
+    beside = [stage for stage in stages if stage.beside]
+    with tempfile.TemporaryFile("w+") as kept, ThreadPoolExecutor(1) as pool:
+        later = pool.submit(run_beside, beside, no_skips=no_skips, out=kept)
+        outcomes = run_beside(
+            [stage for stage in stages if not stage.beside], no_skips=no_skips, out=sys.stdout
+        )
+        outcomes += later.result()
+        kept.seek(0)
+        shutil.copyfileobj(kept, sys.stdout)
+    return {outcome.stage: outcome for outcome in outcomes}
+
+
+def is_covered(stage: Stage, stages: list[Stage], words: list[str]) -> bool:
+    """Tell whether another stage of this call runs the same tests."""
+    others = [other for other in stages if other.name == stage.covered_by and not other.why_not()]
+    return bool(others) and stage.name not in words
 
 
 def print_summary(outcomes: list[Outcome], seconds: float) -> None:
@@ -136,7 +174,13 @@ def main(words: list[str]) -> int:
     began = time.monotonic()
     no_skips = os.environ.get("TUNIX_NO_SKIPS") == "1"
     try:
-        outcomes = [run_stage(stage, no_skips=no_skips) for stage in stages]
+        covered = [stage for stage in stages if is_covered(stage, stages, words)]
+        ran = run_all([stage for stage in stages if stage not in covered], no_skips=no_skips)
+        outcomes = [
+            ran.get(stage.name)
+            or Outcome(stage.name, "skipped", note=f"{stage.covered_by} runs the same tests")
+            for stage in stages
+        ]
     except KeyboardInterrupt:
         return 130
     print_summary(outcomes, time.monotonic() - began)

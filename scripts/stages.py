@@ -24,7 +24,9 @@ class Stage:
     ``commands`` start with a module name for ``python -m``, or with a file. ``why_not`` returns the
     reason why this machine cannot run the stage, or an empty string. ``optional`` stages may be
     skipped even where skips count as failures. ``skips_allowed`` matches the reasons with which a
-    test may skip itself there all the same.
+    test may skip itself there all the same. ``covered_by`` names a stage that runs the same tests:
+    where both would run and nobody asked for this one by name, the other one is enough. Stages
+    ``beside`` the others run at the same time as those, one after another.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Stage:
     why_not: Callable[[], str] = lambda: ""
     optional: bool = False
     skips_allowed: str = ""
+    covered_by: str = ""
+    beside: bool = False
 
     @property
     def runs_tests(self) -> bool:
@@ -101,13 +105,14 @@ STAGES = (
         (("manage.py", "check", "--deploy", "--fail-level", "WARNING"),),
         environment=HTTPS_SETTINGS,
     ),
-    # Without JAX, as the site may be installed: on both databases.
+    # Without JAX, as the site may be installed: on PostgreSQL, or on SQLite where there is none.
     Stage(
         "site",
         (_tests("not jax and not gpu and not browser and not long"),),
         venv=".venv-site",
         requirements=("test",),
         skips_allowed=NO_JAX,
+        covered_by="postgres",
     ),
     Stage(
         "postgres",
@@ -115,15 +120,17 @@ STAGES = (
         venv=".venv-site",
         requirements=("test",),
         why_not=no_postgres,
+        beside=True,
         skips_allowed=NO_JAX,
     ),
-    # With JAX on the CPU.
+    # With JAX on the CPU: everything.
     Stage("sqlite", (_tests("not gpu and not browser and not long"),)),
     Stage(
         "browser",
         (_tests("browser and not gpu and not long"),),
         environment={"DJANGO_ALLOW_ASYNC_UNSAFE": "true"},
         why_not=no_chromium,
+        beside=True,
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
     Stage("long", (_tests("long and not gpu", "--timeout", "0"),)),

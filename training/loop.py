@@ -17,7 +17,7 @@ from training.compile_cache import use_cache
 from training.config import TrainConfig
 from training.data import Rows, batch_indices, build_rows, prompt_overlap, require_supervision
 from training.device import SelectedDevice
-from training.errors import CheckpointError, TrainingError
+from training.errors import TrainingError
 from training.evaluate import Evaluator, report_metrics
 from training.examples import StepChecker, TraceExample
 from training.generate import StopRequestedError
@@ -25,13 +25,9 @@ from training.hashing import params_hash
 from training.metering import StepMeter
 from training.provenance import collect
 from training.recorder import EvaluationReport, Recorder
+from training.resuming import require_continuable
 from training.step import CompiledStep, compile_step, to_device
 
-# Fields that change neither the parameters nor a training metric.
-_HARMLESS: Final = {
-    "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
-    "save_every_steps", "keep_checkpoints",
-}  # fmt: skip
 # Python's garbage collector walks everything that JAX has built; after the first updates that
 # is all long-lived, and freezing it takes pauses of up to half a second out of long loops.
 _FREEZE_AFTER: Final = 2
@@ -123,7 +119,7 @@ class _Session:
             self.state = first_state(self.assembly)
         else:
             stored = read_metadata(resume_from)
-            _require_continuable(stored, self.config, self.facts, self.recorder, resume_from)
+            require_continuable(stored, self.config, self.facts, self.recorder, resume_from)
             self.state = checkpoint_store.restore(resume_from, assembly=self.assembly)
             self.step = int(self.state.step)
             # A checkpoint of another run is no checkpoint of this one.
@@ -291,31 +287,6 @@ def _record_provenance(
         "model": assembly.shape.model_dump(mode="json"),
     }
     recorder.provenance({**collected, **choices})
-
-
-def _require_continuable(
-    stored: Mapping[str, Any], config: TrainConfig, facts: Mapping[str, Any], recorder: Recorder, where: Path
-) -> None:
-    """Refuse other data or too few steps; name recipe fields that make the resume not exact."""
-    if int(stored["step"]) > config.steps:
-        raise CheckpointError(
-            f"Checkpoint {where} stands after step {stored['step']}, beyond steps={config.steps}. "
-            "Set more steps or an older checkpoint."
-        )
-    before, now = stored.get("content_hash"), facts.get("content_hash")
-    if before and now and before != now:
-        raise CheckpointError(
-            f"Checkpoint {where} was trained on other data (content hash {str(before)[:12]}…, "
-            f"now {str(now)[:12]}…). Resume with the dataset that it names: {stored.get('dataset_key')}."
-        )
-    recipe = config.model_dump(mode="json")
-    changed = [
-        f"{name} {stored['config'].get(name)!r} → {value!r}"
-        for name, value in recipe.items()
-        if name not in _HARMLESS and stored["config"].get(name) != value
-    ]
-    if changed:
-        recorder.log(f"Warning: not an exact resume, for the recipe has changed: {', '.join(changed)}.")
 
 
 @contextmanager

@@ -84,6 +84,11 @@ class Run(models.Model):
         return reverse("runs:detail", args=[self.pk])
 
     @property
+    def address(self) -> str:
+        """Full address of the run's page, for the terminal."""
+        return settings.TUNIX_BASE_URL.rstrip("/") + self.get_absolute_url()
+
+    @property
     def is_alive(self) -> bool:
         """Whether the run will still change by itself."""
         return self.status in ALIVE

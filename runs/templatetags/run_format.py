@@ -18,10 +18,15 @@ def percent(value: float | None) -> str:
 
 
 @register.filter
-def quantity(value: float | None) -> str:
-    """Show a number with four significant digits, large ones with thousands separators."""
+def quantity(value: float | str | None) -> str:
+    """Show a number with four significant digits, large ones with thousands separators.
+
+    None is a number that was not finite; text stands where an older record has no number.
+    """
     if value is None:
         return "not finite"
+    if isinstance(value, str):
+        return "–"
     if value == 0 or 1e-3 <= abs(value) < 1e4:
         return f"{value:.4g}"
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.3e}"

@@ -1,4 +1,4 @@
-"""Runs in every state, journals as a child writes them, and processes of ours, for the tests of this package."""
+"""Runs in every state, journals as a child writes them, and processes of ours: what tests share."""
 
 import json
 import os
@@ -6,16 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import django
+import pytest
 from django.conf import settings
 
 from datasets_app.models import Dataset
 from datasets_app.services import seed_dataset
 from runs import services
-from runs.devices import Device
+from runs.devices import Device, jax_installed
 from runs.ingest import ingest_attempt
 from runs.journal import JOURNAL_NAME, JournalRecorder
 from runs.models import Attempt, DeviceLease, MetricPoint, Run
@@ -25,6 +27,13 @@ from training.config import make_config
 from training.recorder import CheckpointInfo, EvaluationReport, GradedSample
 
 CPU = Device(kind="cpu", name="a test's processor")
+
+
+def with_jax(test: Any) -> Any:
+    """A test that needs JAX, in a module whose others do not."""
+    return pytest.mark.jax(pytest.mark.skipif(not jax_installed(), reason="could not import 'jax'")(test))
+
+
 PER_STEP = [
     "train/grad_norm",
     "train/learning_rate",
@@ -149,7 +158,7 @@ def evaluation_report(step: int, **changes: Any) -> EvaluationReport:
 
 
 def write_points(
-    run: Run, values: dict[int, float | None], *, name: str = "train/loss", attempt: int = 1
+    run: Run, values: Mapping[int, float | None], *, name: str = "train/loss", attempt: int = 1
 ) -> None:
     """Store points of one series directly; None stands for NaN."""
     from django.utils import timezone
@@ -171,12 +180,12 @@ def write_points(
     )
 
 
-def wait_until[Found](look: Callable[[], Found], *, seconds: float = 60, what: str = "it") -> Found:
+def wait_until[Found](look: Callable[[], Found | None], *, seconds: float = 60, what: str = "it") -> Found:
     """Look again and again until something is found; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
-        if found:
+        if found is not None and found is not False:
             return found
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
         time.sleep(0.05)
@@ -185,6 +194,14 @@ def wait_until[Found](look: Callable[[], Found], *, seconds: float = 60, what: s
 def fresh(run: Run) -> Run:
     run.refresh_from_db()
     return run
+
+
+def packages_without_jax(folder: Path) -> Path:
+    """Give a folder with all packages of this environment but JAX and what builds on it."""
+    for entry in Path(django.__file__).parent.parent.iterdir():
+        if not entry.name.startswith(("jax", "flax", "optax", "orbax")):
+            (folder / entry.name).symlink_to(entry)
+    return folder
 
 
 def start_manage(*words: str, **options: Any) -> "subprocess.Popen[str]":

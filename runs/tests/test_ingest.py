@@ -63,7 +63,8 @@ def resumed(attempt: Attempt, *, step: int) -> Attempt:
 def test_points_of_every_name_come_in_and_the_run_shows_its_step(attempt):
     record_steps(attempt, range(1, 6))
     assert ingest_attempt(attempt) == 5
-    assert {name: steps(attempt.run, name) for name in PER_STEP} == dict.fromkeys(PER_STEP, [1, 2, 3, 4, 5])
+    for name in PER_STEP:
+        assert steps(attempt.run, name) == [1, 2, 3, 4, 5]
     assert fresh(attempt.run).step == 5
     assert Attempt.objects.get().end_step == 5
 

@@ -1,9 +1,9 @@
-import numpy as np
 import pytest
 
 pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 

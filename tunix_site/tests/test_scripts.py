@@ -78,6 +78,19 @@ def test_stages_come_in_the_order_of_the_gate_whatever_was_typed(script: Any) ->
     ]
 
 
+def test_the_tests_without_jax_run_once_unless_a_person_asks_for_both(
+    script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = script("stages").choose([])
+    site = next(stage for stage in chosen if stage.name == "site")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("TUNIX_TEST_POSTGRES_URL", raising=False)
+    assert not script("gate").is_covered(site, chosen, [])
+    monkeypatch.setenv("TUNIX_TEST_POSTGRES_URL", "postgresql://test/test")
+    assert script("gate").is_covered(site, chosen, [])
+    assert not script("gate").is_covered(site, chosen, ["site", "postgres"])
+
+
 def test_an_unknown_stage_is_wrong_use(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert script("gate").main(["nonsense"]) == 2
     assert "choose from lint" in capsys.readouterr().err

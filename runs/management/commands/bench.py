@@ -42,23 +42,28 @@ class Command(launching.RunCommand):
         launching.add_mode_flags(parser)
 
     def run(self, **options: Any) -> dict[str, Any] | None:
+        if options["smoke_steps"] is not None and options["steps"] is not None:
+            raise CommandError("Give --steps or --smoke-steps, not both.", returncode=2)
         dataset = resolve_dataset(address=options["dataset"]) if options["dataset"] else None
-        steps = options["steps"] or options["smoke_steps"] or DEFAULT_STEPS
         if options["output"] and not options["output"].resolve().parent.is_dir():
             raise UserError(f"--output {options['output']}: its folder does not exist.")
-        config = launching.config_from_flags({**options, "steps": None}, steps=steps)
+        wanted = options["steps"] or options["smoke_steps"]
+        config = launching.config_from_flags({**options, "steps": wanted}, steps=DEFAULT_STEPS)
+        device = launching.device_from_flags(options)
+        baseline = (
+            benchmarks.find_baseline(options["compare_to"], model=config.model, device_name=device.name)
+            if options["compare_to"]
+            else None
+        )
         profile_dir = options["profile_dir"]
         run = self.create_run(
             kind=Kind.BENCH,
             config=config,
-            device=launching.device_from_flags(options),
+            device=device,
             dataset=dataset,
-            total_steps=steps,
-            params={"steps": steps, "profile_dir": str(profile_dir.resolve()) if profile_dir else ""},
+            total_steps=config.steps,
+            params={"steps": config.steps, "profile_dir": str(profile_dir.resolve()) if profile_dir else ""},
             name=options["name"],
-        )
-        baseline = (
-            benchmarks.find_baseline(options["compare_to"], like=run) if options["compare_to"] else None
         )
         foreground = options["foreground"] or not (options["detach"] or live_workers().exists())
         run = self.carry_out(run, foreground=foreground, detach=options["detach"])

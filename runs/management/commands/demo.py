@@ -42,11 +42,15 @@ class Command(launching.RunCommand):
         )
         parser.add_argument("--no-serve", action="store_false", dest="serve", help="end after the summary")
 
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the tables first: the demo is often the first command of all."""
+        call_command("migrate", interactive=False, verbosity=0)
+        super().handle(*args, **options)
+
     def run(self, **options: Any) -> dict[str, Any]:
         require_jax()
         port = find_port(options["port"]) if options["serve"] else None
-        self.say("1/5  Preparing the database")
-        call_command("migrate", interactive=False, verbosity=0)
+        self.say("1/5  The database is ready")
         login = self._login()
         self.say("2/5  Seeding datasets")
         golden, chain = self._seed("golden-v2"), self._seed("chain-v1")
@@ -71,7 +75,7 @@ class Command(launching.RunCommand):
                     self.say("Ctrl-C ends the site and the worker.")
                     site.wait()
             else:
-                self.say(f"\nIts page is {run.get_absolute_url()}; serve the site with `make serve`.")
+                self.say(f"\nIts page: {run.address} (serve the site with `make serve`)")
                 if login:
                     self.say(f"Sign in as  {login[0]}  with the password  {login[1]}")
         return result
@@ -146,5 +150,5 @@ class Command(launching.RunCommand):
             "step_accuracy": evaluation.step_accuracy,
             "prompt_overlap": overlap,
             "params_hash": run.params_hash,
-            "url": run.get_absolute_url(),
+            "url": run.address,
         }

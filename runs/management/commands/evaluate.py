@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.urls import reverse
 
 from datasets_app.selectors import resolve_dataset
 from runs import launching
@@ -65,7 +64,7 @@ class Command(launching.RunCommand):
         )
         if row.step_accuracy is not None:
             self.say(f"Valid steps: {row.step_accuracy:.1%}.")
-        self.say(f"Its page: {reverse('runs:detail', args=[row.run_id])}")
+        self.say(f"Its page: {row.run.address}")
 
 
 def device_for(options: dict[str, Any], kind: str) -> Device:
@@ -91,5 +90,5 @@ def report(row: Evaluation) -> dict[str, Any]:
         "step_accuracy": row.step_accuracy,
         "loss": row.loss,
         "seconds": row.seconds,
-        "url": reverse("runs:detail", args=[row.run_id]),
+        "url": row.run.address,
     }

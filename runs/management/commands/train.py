@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.urls import reverse
 
 from datasets_app.selectors import resolve_dataset
 from runs import launching
@@ -106,6 +105,11 @@ class Command(launching.RunCommand):
                 f"Run {run.pk} was made for {run.device_kind}; on {device} it would not repeat bit by bit.",
                 hint=f"Drop --device, {instead}",
             )
+        root = options["checkpoint_dir"]
+        if root is not None and root.resolve() != Path(run.checkpoint_dir).parent:
+            raise UserError(
+                f"Run {run.pk} keeps its checkpoints in {run.checkpoint_dir}.", hint="Drop --checkpoint-dir."
+            )
         if not changed:
             return
         own = TrainConfig.model_validate(run.config)
@@ -131,7 +135,7 @@ class Command(launching.RunCommand):
             self.say(f"Held-out answers right: {in_words(evaluation)}.")
         if run.status == Status.STOPPED:
             self.say(f"Go on with: manage.py train --resume-from {run.pk}")
-        self.say(f"Its page: {reverse('runs:detail', args=[run.pk])}")
+        self.say(f"Its page: {run.address}")
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -148,5 +152,5 @@ def report(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "device": run.device_kind,
         "checkpoint_dir": run.checkpoint_dir,
-        "url": reverse("runs:detail", args=[run.pk]),
+        "url": run.address,
     }

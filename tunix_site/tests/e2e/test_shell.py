@@ -1,6 +1,7 @@
 """The site's frame in a real browser: login, navigation, theme, admin, API description."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tunix_site.tests.browser import WIDTHS, fits, shoot
 
@@ -47,13 +48,16 @@ def test_the_theme_follows_the_system_until_a_person_chooses_and_then_stays(site
     page = site.open("/runs/", user=viewer, theme="dark")
     dark = background(page)
     switch = page.locator("[data-theme-switch]")
+    body = page.locator("body")
     switch.click()
-    light = background(page)
-    assert light != dark
+    # Colours may fade from one to the other, so each is waited for.
+    expect(body).not_to_have_css("background-color", dark)
     page.goto("/datasets/")
-    assert background(page) == light
+    expect(body).not_to_have_css("background-color", dark)
+    light = background(page)
     switch.click()
-    assert background(page) == dark
+    expect(body).to_have_css("background-color", dark)
+    assert light != dark
     switch.click()
     assert page.evaluate("localStorage.getItem('theme')") == "auto"
 

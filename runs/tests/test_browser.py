@@ -1,0 +1,173 @@
+"""The pages of runs in chromium: nothing complains, everything fits, live values change by themselves."""
+
+import pytest
+
+from runs.ingest import ingest_attempt
+from runs.models import Attempt, Run
+from runs.states import Status
+from runs.tests.support import (
+    checkpoint_info,
+    evaluation_report,
+    finish,
+    fresh,
+    journal,
+    make_dataset,
+    make_run,
+    release_device,
+    run_in,
+    sample,
+    start,
+)
+from tunix_site.tests.browser import fits, shoot
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+WIDTHS = ["phone", "laptop"]
+THEMES = ["light", "dark"]
+LONG = "WithoutAnySpace" * 18
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A completed training with curves, a spike, a gap and samples."""
+    attempt = start(make_run(dataset=make_dataset(), name="finished", config={"steps": 40}))
+    recorder = journal(attempt)
+    for step in range(1, 41):
+        loss = float("nan") if step == 30 else 9.0 if step == 20 else 3.0 / step
+        speed = {"train/tokens_per_second": 40_000.0 + step, "train/step_time": 0.1}
+        recorder.metrics(
+            step, {"train/loss": loss, "train/grad_norm": 1.0, "train/learning_rate": 1e-3, **speed}
+        )
+    recorder.checkpoint(checkpoint_info(tmp_path, 40))
+    wrong = sample(prompt="the wrong one", generated_text=LONG, generated_steps=(LONG,), correct=False)
+    recorder.evaluation(evaluation_report(40, samples=(sample(prompt="the right one"), wrong), final=True))
+    recorder.metrics(40, {"eval/loss": 0.5, "eval/answer_accuracy": 0.75})
+    recorder.provenance({"command": ["python", LONG], "jax": {"version": "0.12"}})
+    recorder.end("completed", step=40, final_loss=0.075, params_hash="a" * 64)
+    ingest_attempt(attempt)
+    finish(attempt)
+    return fresh(attempt.run)
+
+
+@pytest.fixture
+def failed():
+    run = run_in(Status.FAILED, name=LONG)
+    Run.objects.filter(pk=run.pk).update(error=f"Traceback\n{LONG * 3}", reason="out of memory")
+    return fresh(run)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_of_runs_fits_its_window(site, viewer, finished, failed, width, theme):
+    draft = make_run()
+    paths = {
+        "runs": "/runs/",
+        "run": f"/runs/{finished.pk}/",
+        "run-failed": f"/runs/{failed.pk}/",
+        "run-empty": f"/runs/{draft.pk}/",
+        "compare": f"/runs/compare/?ids={finished.pk},{failed.pk},{draft.pk}",
+        "benchmarks": "/benchmarks/",
+    }
+    page = site.open("/runs/", user=viewer, theme=theme, width=width)
+    for name, path in paths.items():
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        assert fits(page), path
+        shoot(page, f"{name}-{width}-{theme}")
+
+
+def test_the_list_without_runs_is_a_page_too(site, viewer):
+    page = site.open("/runs/", user=viewer)
+    assert "There are no runs yet" in page.inner_text("main")
+
+
+def test_the_curves_of_a_run_are_drawn_with_every_number_at_hand(site, viewer, finished):
+    page = site.open(f"/runs/{finished.pk}/", user=viewer)
+    page.locator(".chart-note").first.wait_for(state="attached")
+    first = page.locator("section[aria-label=Curves] .card").first
+    first.get_by_text("not finite").first.wait_for(state="attached")
+    assert "step 30" in first.inner_text()
+
+
+def test_a_live_run_shows_new_values_without_being_loaded_again(site, viewer):
+    run = run_in(Status.RUNNING, dataset=make_dataset())
+    attempt = Attempt.objects.select_related("run").get()
+    recorder = journal(attempt)
+    recorder.metrics(2, {"train/loss": 2.5})
+    ingest_attempt(attempt)
+    page = site.open(f"/runs/{run.pk}/", user=viewer)
+    page.evaluate("window.stayed = true")
+    latest = page.locator('[data-latest="train/loss"]').first
+    assert latest.inner_text() == "2.5"
+    page.wait_for_load_state("networkidle")
+    recorder.phase("evaluating", 3)
+    recorder.metrics(3, {"train/loss": 0.125})
+    ingest_attempt(attempt)
+    page.locator('[data-latest="train/loss"]', has_text="0.125").first.wait_for()
+    page.locator("[data-progress-text]", has_text="step 3 of 10").wait_for()
+    assert page.inner_text("[data-phase]") == "evaluating"
+    assert page.evaluate("window.stayed")
+    recorder.end("completed", step=10, final_loss=0.125)
+    ingest_attempt(attempt)
+    finish(attempt)
+    page.locator('[data-run][data-alive="false"]').wait_for(state="attached")
+    assert page.inner_text("[data-status-badge]") == "completed"
+    assert page.evaluate("window.stayed === undefined")
+
+
+def test_the_state_of_live_runs_in_the_list_changes_by_itself(site, viewer):
+    run = run_in(Status.RUNNING)
+    page = site.open("/runs/", user=viewer)
+    attempt = Attempt.objects.get()
+    finish(attempt, Status.STOPPED)
+    row = page.locator(f'tr[data-run-id="{run.pk}"]')
+    row.locator(".badge-stopped").wait_for()
+    assert row.get_attribute("data-alive") == "false"
+
+
+def test_two_runs_are_chosen_and_compared(site, viewer, finished):
+    other = make_run(config={"learning_rate": 0.0077})
+    page = site.open("/runs/", user=viewer)
+    button = page.get_by_role("button", name="Compare chosen runs")
+    assert button.is_disabled()
+    page.get_by_label(f"Choose run {finished.pk} to compare").check()
+    assert button.is_disabled()
+    page.get_by_label(f"Choose run {other.pk} to compare").check()
+    button.click()
+    page.wait_for_url("**/runs/compare/?ids=*")
+    page.wait_for_load_state("networkidle")
+    assert "0.0077" in page.inner_text("main")
+    same = page.locator('tr[data-differs="false"]').first
+    assert same.is_hidden()
+    page.get_by_label("only what differs").uncheck()
+    assert same.is_visible()
+
+
+def test_samples_are_filtered(site, viewer, finished):
+    page = site.open(f"/runs/{finished.pk}/", user=viewer)
+    assert "the right one" in page.inner_text("#samples")
+    page.get_by_role("link", name="wrong answers").click()
+    page.wait_for_url("**verdict=wrong**")
+    assert "the right one" not in page.inner_text("#samples")
+    assert "the wrong one" in page.inner_text("#samples")
+
+
+def test_an_operator_stops_a_run_from_its_page(site, operator):
+    run = run_in(Status.RUNNING)
+    page = site.open(f"/runs/{run.pk}/", user=operator)
+    page.get_by_role("button", name="Stop with a checkpoint").click()
+    page.get_by_text(f"Run {run.pk} is stopping.").wait_for()
+    assert fresh(run).status == Status.STOPPING
+
+
+def test_an_operator_starts_runs_in_the_admin(site, make_user):
+    olga = make_user("olga", "operator", is_staff=True)
+    draft = make_run()
+    release_device()
+    page = site.open("/admin/runs/run/", user=olga)
+    page.locator("input.action-select").first.check()
+    page.locator("select[name=action]").select_option("start_runs")
+    page.get_by_role("button", name="Run", exact=False).or_(page.locator("button[name=index]")).first.click()
+    page.get_by_text("1 run queued.").wait_for()
+    assert fresh(draft).status == Status.QUEUED
+    assert fits(page)

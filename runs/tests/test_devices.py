@@ -1,0 +1,144 @@
+"""Which device a run gets, and what is said where there is none."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from runs import devices
+from runs.devices import DeviceUnavailableError, gpus, inventory, jax_installed, probe_jax, resolve_device
+from runs.states import Status
+from runs.tests.support import packages_without_jax, run_in, with_jax
+
+ANSWER = {
+    "jax_version": "0.12",
+    "backends": {"cpu": [{"id": 0, "kind": "cpu"}]},
+    "errors": {"gpu": "no driver"},
+}
+
+
+def keep_answer(directory: Path, answer: dict[str, Any], *, age: float = 0.0) -> Path:
+    """Write the probe's cache as an earlier command on this machine would have left it."""
+    key = [sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("JAX_PLATFORMS")]
+    path = directory / "cache" / "devices.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seen = [card.uuid for card in gpus()]
+    path.write_text(json.dumps({"key": [*key, seen], "at": time.time() - age, "answer": answer}))
+    return path
+
+
+@pytest.fixture
+def without_gpu():
+    if gpus():
+        pytest.skip("this machine has a GPU")
+
+
+@with_jax
+def test_a_wanted_gpu_that_is_not_there_gives_one_message_with_what_was_found(without_gpu, artifacts_dir):
+    keep_answer(artifacts_dir, ANSWER)
+    with pytest.raises(DeviceUnavailableError) as refused:
+        resolve_device(kind="gpu", index=2)
+    assert str(refused.value) == (
+        "gpu:2 cannot be used. No NVIDIA driver or GPU was found; JAX 0.12 can use cpu:0 (cpu). "
+        "Use --device cpu, or install requirements/gpu.txt and an NVIDIA driver."
+    )
+
+
+@with_jax
+def test_an_index_alone_means_a_gpu(without_gpu, artifacts_dir):
+    keep_answer(artifacts_dir, ANSWER)
+    with pytest.raises(DeviceUnavailableError, match="gpu:0 cannot be used"):
+        resolve_device(kind=None, index=0)
+
+
+@with_jax
+def test_without_a_wish_and_without_a_gpu_it_is_the_cpu(without_gpu, artifacts_dir):
+    found = resolve_device(kind=None)
+    assert (found.kind, found.index, found.key) == ("cpu", 0, "cpu:0")
+    assert not (artifacts_dir / "cache" / "devices.json").exists()
+
+
+@with_jax
+def test_the_cpu_is_one_device():
+    assert resolve_device(kind="cpu", index=0).kind == "cpu"
+    with pytest.raises(DeviceUnavailableError, match="There is no cpu:1"):
+        resolve_device(kind="cpu", index=1)
+
+
+@with_jax
+def test_jax_is_asked_once_and_its_answer_kept_for_a_while(artifacts_dir):
+    first = probe_jax()
+    assert first["backends"]["cpu"]
+    path = artifacts_dir / "cache" / "devices.json"
+    written = path.stat().st_mtime_ns
+    assert probe_jax() == first
+    assert path.stat().st_mtime_ns == written
+    keep_answer(artifacts_dir, ANSWER)
+    assert probe_jax() == ANSWER
+    keep_answer(artifacts_dir, ANSWER, age=devices.PROBE_MAX_AGE_S + 1)
+    assert probe_jax() == first
+    path.write_text("{torn")
+    assert probe_jax() == first
+
+
+@with_jax
+def test_an_answer_of_other_circumstances_does_not_count(artifacts_dir, monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    keep_answer(artifacts_dir, ANSWER)
+    assert probe_jax() == ANSWER
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert probe_jax() != ANSWER
+
+
+@pytest.mark.django_db
+def test_the_inventory_names_the_cpu_and_who_holds_it(artifacts_dir):
+    keep_answer(artifacts_dir, ANSWER)
+    run = run_in(Status.RUNNING)
+    [found, *_] = inventory()["devices"]
+    assert (found["kind"], found["index"], found["run_id"]) == ("cpu", 0, run.pk)
+    assert found["memory_bytes"] > 2**28
+    assert found["name"]
+    assert found["usable"] == jax_installed()
+
+
+def test_without_jax_every_way_to_a_device_names_the_install_command(tmp_path):
+    """A Python that sees the site's packages but no JAX, as in an environment without the extra."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    code = (
+        "import django; django.setup()\n"
+        "from runs.devices import inventory, jax_installed, require_jax, resolve_device\n"
+        "from tunix_site.errors import UserError\n"
+        "assert not jax_installed()\n"
+        "for ask in (require_jax, lambda: resolve_device(kind='cpu'), lambda: resolve_device(kind=None)):\n"
+        "    try:\n"
+        "        ask()\n"
+        "    except UserError as error:\n"
+        "        print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=settings.BASE_DIR,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(packages_without_jax(packages)),
+            "DJANGO_SETTINGS_MODULE": "tunix_site.settings",
+            "DJANGO_SECRET_KEY": "k" * 60,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert "JAX is not installed" in line
+        assert "requirements/cpu.txt" in line

@@ -1,0 +1,78 @@
+"""What is done with a trained model, as commands: evaluate, generate, measure; what they answer."""
+
+import json
+
+import pytest
+
+from runs.models import Benchmark, Evaluation, Run
+from runs.states import Kind, Status
+from runs.tests.support import manage, manage_json
+from runs.tests.training_support import SMOKE
+
+pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("dataset")]
+pytest.importorskip("jax")
+
+BENCH = ("bench", "--device=cpu", "--model=nano", "--steps=8", "--set=batch_size=4")
+
+
+def test_a_trained_model_is_graded_and_answers(artifacts_dir):
+    trained = manage_json("train", *SMOKE, "--foreground")
+    number = str(trained["run_id"])
+
+    graded = manage_json("evaluate", number, "--split=train", "--limit=6", "--dataset=golden-v2")
+    assert {"run_id", "step", "dataset", "split", "n", "answer_accuracy", "interval", "step_accuracy"} <= set(
+        graded
+    )
+    assert (graded["run_id"], graded["step"], graded["dataset"]) == (trained["run_id"], 10, "golden-v2")
+    assert (graded["split"], graded["n"]) == ("train", 6)
+    low, high = graded["interval"]
+    assert 0 <= low <= graded["answer_accuracy"] <= high <= 1
+    row = Evaluation.objects.get(made_by=graded["evaluation_run_id"])
+    assert row.run_id == trained["run_id"]
+    assert row.samples.count() == 6
+    run = Run.objects.get(pk=graded["evaluation_run_id"])
+    assert (run.kind, run.status, run.parent_id) == (Kind.EVALUATE, Status.COMPLETED, trained["run_id"])
+
+    said = manage_json("generate", number, "--prompt", "7+3", "--max_new_tokens=5", "--checkpoint=10")
+    assert {"text", "tokens", "stopped_at_eos", "prompt", "step"} <= set(said)
+    assert said["prompt"] == "7+3"
+    assert isinstance(said["text"], str)
+
+    missing = manage("evaluate", number, "--checkpoint=3")
+    assert missing.returncode == 1
+    assert "There are: 10." in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+def test_a_benchmark_is_kept_written_compared_and_profiled(artifacts_dir, tmp_path):
+    output, profile = tmp_path / "bench.json", tmp_path / "profile"
+    first = manage_json(
+        *BENCH, f"--output={output}", f"--profile_dir={profile}", "--name=base", "--dataset=golden-v2"
+    )
+    for fact in ("compile_s", "first_step_s", "steps_per_second", "examples_per_second", "tokens_per_second"):
+        assert first[fact] > 0, fact
+    times = first["step_time"]
+    assert 0 < times["p10"] <= times["median"] <= times["p90"]
+    assert len(times["series"]) == 8
+    assert (first["batch_size"], first["precision"], first["model"]) == (4, "float32", "nano")
+    assert first["dataset"] == "golden-v2"
+    assert first["provenance"]
+    row = Benchmark.objects.get()
+    kept = json.loads((artifacts_dir / "benchmarks" / f"{row.pk}.json").read_text())
+    assert kept == json.loads(output.read_text()) == first == row.record
+    assert any(path.is_file() for path in profile.rglob("*"))
+
+    # A baseline far slower, then one far faster than anything: both verdicts are certain.
+    Benchmark.objects.update(step_time_median=1e3)
+    row.record["step_time"] |= {"p10": 1e3, "p90": 1e3}
+    Benchmark.objects.filter(pk=row.pk).update(record=row.record)
+    faster = manage_json(*BENCH, "--compare_to=base", "--dataset=golden-v2")
+    assert faster["comparison"]["verdict"] == "faster"
+    Benchmark.objects.update(step_time_median=1e-9)
+    row.record["step_time"] |= {"p10": 1e-9, "p90": 1e-9}
+    Benchmark.objects.filter(pk=row.pk).update(record=row.record)
+    slower = manage(*BENCH, f"--compare-to={row.pk}", "--json")
+    assert slower.returncode == 3
+    assert json.loads(slower.stdout)["comparison"]["verdict"] == "slower"
+    assert f"Slower than benchmark {row.pk}" in slower.stderr
+    assert "Traceback" not in slower.stderr

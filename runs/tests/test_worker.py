@@ -1,0 +1,106 @@
+"""The worker as a process: it shows that it lives, works off what is queued, and leaves in order."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django_q.models import OrmQ, Task
+from django_q.tasks import async_task
+
+from runs import services
+from runs.models import Worker
+from runs.processes import hostname, started_at
+from runs.selectors import live_workers
+from runs.states import Status
+from runs.tests.support import end_session, fresh, make_run, run_in, start_manage, wait_until
+
+pytestmark = pytest.mark.usefixtures("process_database")
+
+
+@pytest.fixture
+def start_worker():
+    started = []
+
+    def start() -> "subprocess.Popen[str]":
+        connection.close()
+        process = start_manage("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started.append(process)
+        wait_until(lambda: live_workers().filter(pid=process.pid).exists(), what="the heartbeat")
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        end_session(process)
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def leave(worker: "subprocess.Popen[str]") -> int:
+    worker.send_signal(signal.SIGTERM)
+    return worker.wait(60)
+
+
+def test_a_worker_shows_its_heartbeat_and_ends_clean_when_told(start_worker):
+    worker = start_worker()
+    row = Worker.objects.get()
+    assert (row.host, row.pid) == (hostname(), worker.pid)
+    clusters = children_of(worker.pid)
+    assert len(clusters) == 2
+    assert leave(worker) == 0
+    assert not Worker.objects.exists()
+    assert [started_at(pid) for pid in clusters] == [None, None]
+
+
+def test_deliveries_that_make_no_sense_are_worked_off_without_harm(start_worker):
+    draft, ended = make_run(), run_in(Status.COMPLETED)
+    for arguments in ((10**6, 1), (draft.pk, 1), (ended.pk, 1), ("nonsense", None)):
+        async_task(services.SUPERVISE, *arguments, cluster="runs")
+    async_task("no.such.function", cluster="runs")
+    worker = start_worker()
+    wait_until(lambda: not OrmQ.objects.exists(), what="the end of the queue")
+    wait_until(lambda: Task.objects.filter(func=services.SUPERVISE).count() == 4, what="the results")
+    done = Task.objects.filter(func=services.SUPERVISE, success=True).values_list("result", flat=True)
+    assert sorted(done) == sorted(
+        f"run {number}, attempt 1: nothing to claim" for number in (10**6, draft.pk, ended.pk)
+    )
+    assert fresh(draft).status == Status.DRAFT
+    assert fresh(ended).status == Status.COMPLETED
+    assert worker.poll() is None
+    assert leave(worker) == 0
+
+
+def test_a_worker_takes_up_what_is_queued_and_marks_lost_what_nobody_holds(start_worker):
+    lost = run_in(Status.STARTING)
+    lost.attempts.update(supervisor_pid=2**22 - 3, supervisor_started=1.0)
+    queued = make_run()
+    services.enqueue_run(queued)
+    start_worker()
+    wait_until(lambda: fresh(lost).status == Status.LOST, what="the reaper")
+    wait_until(lambda: fresh(queued).is_ended, what="the queued run's end")
+    assert fresh(queued).status == Status.FAILED
+    assert queued.attempts.get().child_pid
+
+
+def test_the_clusters_of_a_worker_that_was_killed_do_not_outlive_it_for_long(start_worker):
+    worker = start_worker()
+    clusters = children_of(worker.pid)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait(30)
+    wait_until(lambda: not any(started_at(pid) for pid in clusters), what="the clusters' end")
+
+
+def test_a_cluster_that_died_is_started_again(start_worker):
+    worker = start_worker()
+    before = children_of(worker.pid)
+    os.killpg(before[0], signal.SIGKILL)
+    wait_until(lambda: len(set(children_of(worker.pid)) - set(before)) == 1, what="a new cluster")
+    assert leave(worker) == 0
