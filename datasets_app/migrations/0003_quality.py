@@ -28,64 +28,138 @@ def drop_search_table(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('datasets_app', '0002_imports'),
+        ("datasets_app", "0002_imports"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='DatasetFacts',
+            name="DatasetFacts",
             fields=[
-                ('dataset', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='facts', serialize=False, to='datasets_app.dataset')),
-                ('families', models.JSONField(default=dict, help_text='traces by family')),
-                ('provenance', models.JSONField(default=list, help_text='traces by source and licence')),
-                ('tokens', models.JSONField(default=dict, help_text='lengths in tokens: prompt, steps, answer, total')),
+                (
+                    "dataset",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="facts",
+                        serialize=False,
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                ("families", models.JSONField(default=dict, help_text="traces by family")),
+                ("provenance", models.JSONField(default=list, help_text="traces by source and licence")),
+                (
+                    "tokens",
+                    models.JSONField(
+                        default=dict, help_text="lengths in tokens: prompt, steps, answer, total"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['dataset'],
+                "ordering": ["dataset"],
             },
         ),
         migrations.CreateModel(
-            name='SearchIndex',
+            name="SearchIndex",
             fields=[
-                ('dataset', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='search_index', serialize=False, to='datasets_app.dataset')),
-                ('ready', models.BooleanField(default=False)),
-                ('done_until', models.PositiveIntegerField(default=0, help_text='the next position to index')),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "dataset",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="search_index",
+                        serialize=False,
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                ("ready", models.BooleanField(default=False)),
+                (
+                    "done_until",
+                    models.PositiveIntegerField(default=0, help_text="the next position to index"),
+                ),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'ordering': ['dataset'],
+                "ordering": ["dataset"],
             },
         ),
         migrations.AddField(
-            model_name='dataset',
-            name='frozen_at',
-            field=models.DateTimeField(blank=True, editable=False, help_text='since when it may not be deleted', null=True),
+            model_name="dataset",
+            name="frozen_at",
+            field=models.DateTimeField(
+                blank=True, editable=False, help_text="since when it may not be deleted", null=True
+            ),
         ),
         migrations.CreateModel(
-            name='QualityReport',
+            name="QualityReport",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sequence_length', models.PositiveIntegerField(default=512)),
-                ('report_version', models.PositiveSmallIntegerField(help_text='version of the shape of the content')),
-                ('status', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('completed', 'completed'), ('cancelled', 'cancelled'), ('failed', 'failed')], default='queued', max_length=16)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('done', models.PositiveIntegerField(default=0, help_text='traces read')),
-                ('total', models.PositiveIntegerField(default=0, help_text='traces to read')),
-                ('content', models.JSONField(blank=True, default=dict)),
-                ('error', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('heartbeat_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('dataset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='quality_reports', to='datasets_app.dataset')),
-                ('other', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='datasets_app.dataset')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sequence_length", models.PositiveIntegerField(default=512)),
+                (
+                    "report_version",
+                    models.PositiveSmallIntegerField(help_text="version of the shape of the content"),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("running", "running"),
+                            ("completed", "completed"),
+                            ("cancelled", "cancelled"),
+                            ("failed", "failed"),
+                        ],
+                        default="queued",
+                        max_length=16,
+                    ),
+                ),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("done", models.PositiveIntegerField(default=0, help_text="traces read")),
+                ("total", models.PositiveIntegerField(default=0, help_text="traces to read")),
+                ("content", models.JSONField(blank=True, default=dict)),
+                ("error", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("heartbeat_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="quality_reports",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "other",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
-                'indexes': [models.Index(fields=['dataset', '-id'], name='reports_of_dataset')],
+                "ordering": ["-pk"],
+                "indexes": [models.Index(fields=["dataset", "-id"], name="reports_of_dataset")],
             },
         ),
         migrations.RunPython(make_search_table, drop_search_table),

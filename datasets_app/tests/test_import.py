@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as site
@@ -32,7 +34,7 @@ def lines_of(count: int, *, start: int = 0, **more: object) -> bytes:
 
 
 @pytest.fixture
-def make_file(tmp_path):
+def make_file(tmp_path: Path) -> Callable[..., Path]:
     def make(content: bytes, name: str = "a.jsonl") -> Path:
         path = tmp_path / name
         path.write_bytes(content)
@@ -41,12 +43,13 @@ def make_file(tmp_path):
     return make
 
 
-def import_file(path: Path, *more: str) -> dict:
+def import_file(path: Path, *more: str) -> dict[str, Any]:
     out = StringIO()
     call_command(
         "import_traces", str(path), "--json", "--dataset", "mine", *more, stdout=out, stderr=StringIO()
     )
-    return json.loads(out.getvalue())
+    said: dict[str, Any] = json.loads(out.getvalue())
+    return said
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,6 +6,7 @@ import io
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -117,7 +118,7 @@ def test_labels_that_are_not_all_true_are_kept():
 
 
 def test_a_trace_that_lacks_its_steps_is_not_read_as_something_else():
-    whole = SHAPES[0][1]
+    whole: Any = SHAPES[0][1]
     found = detect([whole, {"prompt": "p", "final_answer": "a"}])
     assert found is not None
     assert found.NAME == "trace"
@@ -212,7 +213,7 @@ ROWS = [{"question": f"q{n}, so?", "steps": [f"s{n}", 'a "b"'], "answer": f"a{n}
 WANTED = [(row["question"], row["steps"], row["answer"]) for row in ROWS]
 
 
-def read_file(path: Path, **options) -> tuple[Preview, list]:
+def read_file(path: Path, **options) -> tuple[Preview, list[Any]]:
     request = ImportRequest(key="mine", **options)
     reader = FileReader(path, name=path.name, request=request, limits=Limits.of_settings())
     preview, *rest = reader.outcomes()
@@ -220,7 +221,7 @@ def read_file(path: Path, **options) -> tuple[Preview, list]:
     return preview, rest
 
 
-def texts(found: list) -> list:
+def texts(found: list[Any]) -> list[Any]:
     return [parts(Reading(one.record)) for one in found]
 
 
