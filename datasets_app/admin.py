@@ -14,7 +14,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from datasets_app import builds
+from datasets_app import admin_imports, builds
+from datasets_app.admin_actions import DatasetActions
 from datasets_app.build_request import BuildRequest
 from datasets_app.forms import BuildForm, SeedForm
 from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace, TraceSource
@@ -23,11 +24,13 @@ from datasets_app.verification import check_dataset
 from tunix_site.admin import ReadOnlyAdmin
 from tunix_site.errors import UserError
 
+__all__ = ["admin_imports"]  # importing it registers its page
+
 MOST_CHECKED = 20
 
 
 @admin.register(Dataset)
-class DatasetAdmin(ReadOnlyAdmin):
+class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
     """Published datasets; seeding and building are buttons above the list, checking is an action."""
 
     list_display = (
@@ -45,6 +48,8 @@ class DatasetAdmin(ReadOnlyAdmin):
         "key",
         "content_hash",
         "pages",
+        "exports",
+        "frozen_at",
         "parent",
         "description",
         "source",
@@ -56,7 +61,7 @@ class DatasetAdmin(ReadOnlyAdmin):
         "test_count",
         "published_at",
     )
-    actions = ("verify",)
+    actions = ("verify", "export", "report", "freeze", "remove")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Dataset]:
         """Show what is published."""

@@ -39,6 +39,7 @@ class TraceFilters(BaseModel):
     source: Text200 | None = Field(default=None, description="where the trace came from, exactly")
     licence: Text200 | None = Field(default=None, description="its licence, exactly")
     family: Text200 | None = Field(default=None, description="its generator family, exactly")
+    tag: Text200 | None = Field(default=None, description="one of the texts in the list meta.tags, exactly")
     dataset: Text200 | None = Field(
         default=None, description="only traces of this dataset: KEY or KEY@HASHPREFIX"
     )

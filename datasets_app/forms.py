@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from datasets_app.build_request import BuildRequest
+from datasets_app.build_request import BuildRequest, TraceFilters
 from datasets_app.builds import LARGEST_AT_ONCE
 from datasets_app.generators import GENERATORS
 from datasets_app.generators.specs import MAX_COUNT, MAX_SEED
@@ -47,6 +47,15 @@ class BuildForm(forms.Form):
     dataset = forms.CharField(
         max_length=200, required=False, help_text="only traces of this dataset: KEY[@HASH]"
     )
+    tag = forms.CharField(max_length=200, required=False, help_text="only traces with this in meta.tags")
+    licence = forms.CharField(max_length=100, required=False, help_text="only traces under it, exactly")
+    split = forms.ChoiceField(choices=[("", "any"), ("train", "train"), ("test", "test")], required=False)
+    min_bytes = forms.IntegerField(min_value=0, required=False, help_text="shortest, in UTF-8 bytes")
+    max_bytes = forms.IntegerField(min_value=0, required=False, help_text="longest, in UTF-8 bytes")
+    min_steps = forms.IntegerField(min_value=0, required=False, help_text="fewest steps")
+    max_steps = forms.IntegerField(min_value=0, required=False, help_text="most steps")
+    created_after = forms.DateTimeField(required=False, help_text="stored at or after, 2026-01-31 12:00")
+    created_before = forms.DateTimeField(required=False, help_text="stored before")
     limit = forms.IntegerField(min_value=1, max_value=MAX_COUNT, required=False, help_text="empty: all")
     selection_strategy = forms.ChoiceField(choices=[("latest", "latest"), ("random", "random, by seed")])
     seed = forms.IntegerField(min_value=0, max_value=MAX_SEED, initial=0)
@@ -58,6 +67,7 @@ class BuildForm(forms.Form):
             pydantic.ValidationError: for a name that cannot be a key.
         """
         given: dict[str, Any] = dict(self.cleaned_data)
-        filters = {name: given.pop(name) for name in ("source", "family", "dataset")}
-        chosen = {name: value for name, value in filters.items() if value}
+        names = [name for name in TraceFilters.model_fields if name in given]
+        filters = {name: given.pop(name) for name in names}
+        chosen = {name: value for name, value in filters.items() if value not in (None, "")}
         return BuildRequest.model_validate(given | {"filters": chosen})

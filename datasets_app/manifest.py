@@ -15,14 +15,15 @@ from typing import Any
 
 from django.conf import settings
 
-from datasets_app import selectors
-from datasets_app.formats import export_lines
+from datasets_app.facts import FactsCollector, facts_of
+from datasets_app.formats import line_of, trace
 from datasets_app.models import SHORT_HASH, Dataset
 from datasets_app.publishing import newest_of_key
+from datasets_app.selectors import member_traces
 from datasets_app.traces import TRACE_VERSION
 from tunix_site.errors import NotFoundError, UserError
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 MANIFEST, TRACES = "manifest.json", "traces.jsonl"
 
 
@@ -39,6 +40,7 @@ def folder_of(key: str) -> Path:
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Derive from the database what the manifest says, apart from the sizes of files."""
     parent = dataset.parent.content_hash if dataset.parent else None
+    facts = facts_of(dataset=dataset)
     return {
         "manifest_version": MANIFEST_VERSION,
         "trace_version": TRACE_VERSION,
@@ -47,18 +49,29 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "hash_prefix": dataset.content_hash[:SHORT_HASH],
         "address": dataset.address,
         "parent": parent,
+        "parents": parents_of(dataset),
         "description": dataset.description,
         "trace_count": dataset.trace_count,
         "splits": {"train": dataset.train_count, "test": dataset.test_count},
-        "families": selectors.family_counts(dataset=dataset),
+        "families": facts.families,
         "generator": dataset.generator or None,
         "generator_version": dataset.generator_version,
         "recipe": dataset.recipe,
         "source": dataset.source,
         "licence": dataset.licence,
-        "provenance": selectors.provenance_counts(dataset=dataset),
+        "licences": sorted({str(row["licence"]) for row in facts.provenance if row["licence"]}),
+        "provenance": facts.provenance,
+        "tokens": facts.tokens,
         "created": dataset.published_at.isoformat() if dataset.published_at else None,
     }
+
+
+def parents_of(dataset: Dataset) -> list[str]:
+    """Name the contents that this one was made from: the key's content before it, and its source."""
+    named = [dataset.parent.address] if dataset.parent else []
+    filters = dataset.recipe.get("filters")
+    chosen_from = filters.get("dataset") if isinstance(filters, dict) else None
+    return [*named, chosen_from] if isinstance(chosen_from, str) else named
 
 
 def write_files(*, key: str) -> Path:
@@ -78,8 +91,10 @@ def write_files(*, key: str) -> Path:
             dataset = newest_of_key(key)
             if dataset is None:
                 raise NotFoundError(f"There is no dataset {key!r} to write files of.")
-            facts = replace_file(folder / TRACES, export_lines(dataset=dataset, format="trace"))
-            content = describe(dataset) | {"files": {TRACES: facts}}
+            collector = FactsCollector()
+            file = replace_file(folder / TRACES, _lines(dataset, collector))
+            collector.save(dataset)
+            content = describe(dataset) | {"files": {TRACES: file}}
             replace_file(
                 folder / MANIFEST, [json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"]
             )
@@ -89,6 +104,12 @@ def write_files(*, key: str) -> Path:
             hint=f"When that is put right: manage.py check_datasets {key} --repair",
         ) from error
     return folder
+
+
+def _lines(dataset: Dataset, collector: FactsCollector) -> Iterator[bytes]:
+    for member in member_traces(dataset=dataset):
+        collector.add(member)
+        yield line_of(trace.write(member))
 
 
 def is_current(*, key: str) -> bool:

@@ -1,19 +1,24 @@
 """How the content of a dataset gets into the database: written unseen, then published at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import batched
-from typing import Any
+from typing import Any, Self
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from datasets_app.models import Dataset, DatasetTrace, Trace
+from datasets_app import bulk
+from datasets_app.models import Dataset, DatasetTrace
 from datasets_app.traces import TRAIN, ContentHasher, TraceRecord, prompt_hash, split_of, trace_hash
 from tunix_site.errors import ConflictError, InvalidInputError
 
-BATCH = 1000
+BATCH = 5000
+REMOVED_AT_ONCE = 5000
+COPIED_AT_ONCE = 20_000
+ATTEMPTS = 3
 ABANDONED_AFTER = timedelta(hours=1)
 
 type Progress = Callable[[int, int], None]
@@ -54,14 +59,22 @@ class PublishResult:
     created: bool
 
 
-def member_of(record: TraceRecord, *, family: str, source: str, licence: str, meta: dict[str, Any]) -> Member:
-    """Hash a trace and put it on the side that its prompt belongs to."""
+def member_of(
+    record: TraceRecord,
+    *,
+    family: str,
+    source: str,
+    licence: str,
+    meta: dict[str, Any],
+    split: str | None = None,
+) -> Member:
+    """Hash a trace and put it on the side that was named, else the one that its prompt belongs to."""
     hashed_prompt = prompt_hash(record.prompt)
     return Member(
         record=record,
         content_hash=trace_hash(record.prompt, record.steps, record.final_answer),
         prompt_hash=hashed_prompt,
-        split=split_of(hashed_prompt),
+        split=split or split_of(hashed_prompt),
         family=family,
         source=source,
         licence=licence,
@@ -96,20 +109,137 @@ def publish(
     if known is not None:
         return PublishResult(known, created=False)
     sweep_abandoned()
-    dataset = Dataset.objects.create(
-        key=draft.key,
-        recipe=draft.recipe,
-        description=draft.description,
-        source=draft.source,
-        licence=draft.licence,
-        generator=draft.generator,
-    )
+    unpublished = Unpublished.begin(draft)
     try:
-        _write(dataset, members(), summary, tell)
-        return _make_visible(dataset, summary)
+        with bulk.tuned():
+            tell(0, summary.trace_count)
+            for batch in batched(members(), BATCH):
+                unpublished.add(batch)
+                tell(unpublished.trace_count, summary.trace_count)
+        if unpublished.content_hash != summary.content_hash:
+            raise ConflictError(f"{draft.key}: the traces changed while they were written. Try again.")
+        return unpublished.publish(parent=newest_of_key(draft.key))
     except BaseException:
-        discard(dataset)
+        discard(unpublished.dataset)
         raise
+
+
+class Unpublished:
+    """A content while it is written, in short transactions; nobody sees it before `publish`."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.trace_count = 0
+        self.train_count = 0
+        self._hasher = ContentHasher()
+
+    @classmethod
+    def begin(cls, draft: Draft) -> Self:
+        """Make room for a content."""
+        return cls(
+            Dataset.objects.create(
+                key=draft.key,
+                recipe=draft.recipe,
+                description=draft.description,
+                source=draft.source,
+                licence=draft.licence,
+                generator=draft.generator,
+            )
+        )
+
+    @property
+    def content_hash(self) -> str:
+        """The content hash of what was added so far."""
+        return self._hasher.hexdigest()
+
+    def add(self, batch: Sequence[Member]) -> None:
+        """Write the next traces, in one transaction.
+
+        Raises:
+            ConflictError: if the content was swept away meanwhile, as abandoned.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                with transaction.atomic():
+                    bulk.insert_traces(batch)
+                    bulk.insert_memberships(dataset_id=self.dataset.pk, members=batch, first=self.trace_count)
+                    self._touch()
+                break
+            except IntegrityError:
+                # Somebody swept away a trace that was unused until now: it goes in anew.
+                if attempt == ATTEMPTS - 1:
+                    raise
+        for member in batch:
+            self._hasher.add(split=member.split, content_hash=member.content_hash)
+            self.train_count += member.split == TRAIN
+        self.trace_count += len(batch)
+
+    def add_all_of(self, other: Dataset) -> Iterator[int]:
+        """Write the traces of a published dataset, at their places; yields how many are written."""
+        rows = DatasetTrace.objects.filter(dataset=other).order_by("position")
+        for first in range(0, other.trace_count, COPIED_AT_ONCE):
+            last = min(first + COPIED_AT_ONCE, other.trace_count) - 1
+            with transaction.atomic():
+                bulk.copy_memberships(source_id=other.pk, target_id=self.dataset.pk, first=first, last=last)
+                self._touch()
+            pairs = rows.filter(position__gte=first, position__lte=last).values_list(
+                "split", "trace__content_hash"
+            )
+            for split, content_hash in pairs:
+                self._hasher.add(split=split, content_hash=content_hash)
+                self.train_count += split == TRAIN
+                self.trace_count += 1
+            yield self.trace_count
+
+    def publish(self, *, parent: Dataset | None, only_if_newest: bool = False) -> PublishResult:
+        """Make the content visible, or find that it is there already; then what was written goes.
+
+        Raises:
+            ConflictError: with ``only_if_newest``, if ``parent`` is no longer what the key addresses.
+        """
+        dataset, content_hash = self.dataset, self.content_hash
+        known = find_content(key=dataset.key, content_hash=content_hash)
+        if known is None:
+            try:
+                with transaction.atomic():
+                    _wait_for_turn(dataset.key)
+                    if only_if_newest and newest_of_key(dataset.key) != parent:
+                        raise ConflictError(
+                            f"{dataset.key}: something else was published meanwhile. Nothing was changed.",
+                            hint="Import the file again.",
+                        )
+                    self._make_visible(parent, content_hash)
+                return PublishResult(dataset, created=True)
+            except IntegrityError:
+                # Somebody else published the same content first: theirs stands, ours goes.
+                known = find_content(key=dataset.key, content_hash=content_hash)
+                if known is None:
+                    raise
+        discard(dataset)
+        return PublishResult(known, created=False)
+
+    def _touch(self) -> None:
+        rows = Dataset.objects.filter(pk=self.dataset.pk, status=Dataset.Status.BUILDING)
+        if not rows.update(touched_at=timezone.now()):
+            raise ConflictError(f"{self.dataset.key}: the build was taken for abandoned and swept away.")
+
+    def _make_visible(self, parent: Dataset | None, content_hash: str) -> None:
+        dataset = self.dataset
+        dataset.parent = parent
+        dataset.content_hash = content_hash
+        dataset.trace_count = self.trace_count
+        dataset.train_count = self.train_count
+        dataset.test_count = self.trace_count - self.train_count
+        dataset.status = Dataset.Status.PUBLISHED
+        dataset.published_at = timezone.now()
+        dataset.save()
+
+
+def _wait_for_turn(key: str) -> None:
+    """Let one publish under a key at a time; SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"publish {key}"])
 
 
 def find_content(*, key: str, content_hash: str) -> Dataset | None:
@@ -125,23 +255,25 @@ def newest_of_key(key: str) -> Dataset | None:
 
 
 def discard(dataset: Dataset) -> None:
-    """Remove an unpublished dataset with its memberships, in short transactions."""
-    while True:
-        places = DatasetTrace.objects.filter(dataset_id=dataset.pk).order_by("position")
-        some = list(places.values_list("pk", flat=True)[: BATCH * 5])
-        if not some:
-            break
-        DatasetTrace.objects.filter(pk__in=some, dataset__status=Dataset.Status.BUILDING).delete()
-        if Dataset.objects.filter(pk=dataset.pk, status=Dataset.Status.PUBLISHED).exists():
-            return
-    Dataset.objects.filter(pk=dataset.pk, status=Dataset.Status.BUILDING).delete()
+    """Remove an unpublished dataset with its memberships, in short transactions.
+
+    The traces that nothing else uses go too.
+    """
+    building = Dataset.objects.filter(pk=dataset.pk, status=Dataset.Status.BUILDING)
+    places = DatasetTrace.objects.filter(dataset_id=dataset.pk).order_by("position")
+    while some := list(places.values_list("pk", "trace_id")[:REMOVED_AT_ONCE]):
+        with transaction.atomic():
+            if not building.update(touched_at=timezone.now()):
+                return
+            DatasetTrace.objects.filter(pk__in=[row for row, _ in some]).delete()
+        # Another writer may just be taking one up: then the database refuses, and it stays.
+        with suppress(IntegrityError), transaction.atomic():
+            bulk.delete_unused(sorted({trace for _, trace in some}))
+    building.delete()
 
 
 def sweep_abandoned() -> int:
-    """Remove what builds left behind that were killed; gives their number.
-
-    Their traces stay (another dataset may hold them by now) but are not visible.
-    """
+    """Remove what builds left behind that were killed; gives their number."""
     silent_since = timezone.now() - ABANDONED_AFTER
     left = list(Dataset.objects.filter(status=Dataset.Status.BUILDING, touched_at__lt=silent_since))
     for dataset in left:
@@ -157,31 +289,8 @@ def store_traces(members: Iterable[Member]) -> dict[str, int]:
     """
     unique = {member.content_hash: member for member in members}
     hashes = sorted(unique)
-    known = _ids_of(hashes)
-    rows = [_row(unique[content_hash]) for content_hash in hashes if content_hash not in known]
-    if rows:
-        Trace.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=True)
-        known |= _ids_of([row.content_hash for row in rows])
-    return known
-
-
-def _ids_of(hashes: list[str]) -> dict[str, int]:
-    rows = Trace.objects.filter(content_hash__in=hashes)
-    return dict(rows.values_list("content_hash", "pk"))
-
-
-def _row(member: Member) -> Trace:
-    record = member.record
-    texts = [record.prompt, record.final_answer, *(step.content for step in record.steps)]
-    return Trace(
-        content_hash=member.content_hash,
-        prompt_hash=member.prompt_hash,
-        prompt=record.prompt,
-        steps=[{"i": step.i, "type": step.type, "content": step.content} for step in record.steps],
-        final_answer=record.final_answer,
-        step_count=len(record.steps),
-        size_bytes=sum(len(text.encode()) for text in texts),
-    )
+    bulk.insert_traces(list(unique.values()))
+    return bulk.trace_ids(hashes)
 
 
 def _summarise(members: Iterable[Member], tell: Progress) -> _Summary:
@@ -194,59 +303,3 @@ def _summarise(members: Iterable[Member], tell: Progress) -> _Summary:
         if total % BATCH == 0:
             tell(0, 0)
     return _Summary(hasher.hexdigest(), total, train)
-
-
-def _write(dataset: Dataset, members: Iterable[Member], summary: _Summary, tell: Progress) -> None:
-    done = 0
-    hasher = ContentHasher()
-    tell(0, summary.trace_count)
-    for batch in batched(members, BATCH):
-        with transaction.atomic():
-            ids = store_traces(batch)
-            DatasetTrace.objects.bulk_create(_memberships(dataset, batch, ids, first=done), batch_size=BATCH)
-            touched = Dataset.objects.filter(pk=dataset.pk, status=Dataset.Status.BUILDING)
-            if not touched.update(touched_at=timezone.now()):
-                raise ConflictError(f"{dataset.key}: the build was taken for abandoned and swept away.")
-        for member in batch:
-            hasher.add(split=member.split, content_hash=member.content_hash)
-        done += len(batch)
-        tell(done, summary.trace_count)
-    if hasher.hexdigest() != summary.content_hash:
-        raise ConflictError(f"{dataset.key}: the traces changed while they were written. Try again.")
-
-
-def _memberships(
-    dataset: Dataset, batch: Iterable[Member], ids: dict[str, int], *, first: int
-) -> Iterator[DatasetTrace]:
-    for position, member in enumerate(batch, start=first):
-        yield DatasetTrace(
-            dataset=dataset,
-            position=position,
-            trace_id=ids[member.content_hash],
-            split=member.split,
-            family=member.family,
-            source=member.source,
-            licence=member.licence,
-            meta=member.meta,
-        )
-
-
-def _make_visible(dataset: Dataset, summary: _Summary) -> PublishResult:
-    try:
-        with transaction.atomic():
-            dataset.parent = newest_of_key(dataset.key)
-            dataset.content_hash = summary.content_hash
-            dataset.trace_count = summary.trace_count
-            dataset.train_count = summary.train_count
-            dataset.test_count = summary.trace_count - summary.train_count
-            dataset.status = Dataset.Status.PUBLISHED
-            dataset.published_at = timezone.now()
-            dataset.save()
-    except IntegrityError:
-        # Somebody else published the same content first: theirs stands, ours goes.
-        winner = find_content(key=dataset.key, content_hash=summary.content_hash)
-        if winner is None:
-            raise
-        discard(dataset)
-        return PublishResult(winner, created=False)
-    return PublishResult(dataset, created=True)

@@ -23,7 +23,19 @@ from datasets_app.traces import (
 MAX_BATCH = 5000
 
 SplitName = Literal["train", "test"]
-FormatName = Literal["trace", "sft", "messages", "prompt_completion"]
+FormatName = Literal[
+    "trace",
+    "sft",
+    "messages",
+    "prompt_completion",
+    "sharegpt",
+    "question_steps",
+    "gsm8k",
+    "stepwise",
+    "alpaca",
+    "problem_solution",
+    "icot",
+]
 assert set(get_args(FormatName)) == set(WRITERS)  # noqa: S101 - a format of its own needs its name here
 
 

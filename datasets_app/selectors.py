@@ -1,14 +1,16 @@
 """What can be read about traces and datasets. Only published content is ever given."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from datasets_app.generators import GENERATORS
-from datasets_app.models import Dataset, DatasetTrace, Trace, TraceSource
+from datasets_app.models import Dataset, DatasetFacts, DatasetTrace, Trace, TraceSource
 from datasets_app.publishing import newest_of_key
 from datasets_app.traces import Step, TraceRecord
 from tunix_site.errors import InvalidInputError, NotFoundError
@@ -136,6 +138,13 @@ def member_traces(*, dataset: Dataset, split: str | None = None) -> Iterator[Mem
     return map(_as_member, rows.iterator(chunk_size=CHUNK))
 
 
+def members_at(*, dataset: Dataset, positions: Sequence[int]) -> Iterator[MemberTrace]:
+    """Read the traces at some positions of a dataset, in order."""
+    for some in batched(sorted(positions), 500):
+        rows = members(dataset=dataset).filter(position__in=some)
+        yield from map(_as_member, rows.values_list(*_COLUMNS))
+
+
 def member_page(
     *, dataset: Dataset, split: str | None = None, family: str | None = None, offset: int = 0, limit: int = 20
 ) -> list[MemberTrace]:
@@ -151,8 +160,28 @@ def member_page(
     return [_as_member(row) for row in chosen.values_list(*_COLUMNS)]
 
 
+def next_positions(
+    *,
+    dataset: Dataset,
+    split: str | None = None,
+    family: str | None = None,
+    after: int | None = None,
+    before: int | None = None,
+    limit: int = 20,
+) -> list[int]:
+    """Give the positions that follow ``after`` (or lead up to ``before``) within the filters, in order."""
+    rows = members(dataset=dataset, split=split, family=family)
+    if before is not None:
+        rows = rows.filter(position__lt=before).order_by("-position")
+    elif after is not None:
+        rows = rows.filter(position__gt=after)
+    return sorted(rows.values_list("position", flat=True)[:limit])
+
+
 def count_members(*, dataset: Dataset, split: str | None = None, family: str | None = None) -> int:
     """Count the traces of a dataset that a page's filters leave."""
+    if family is not None and not split:
+        return family_counts(dataset=dataset).get(family, 0)
     if family is None:
         counts = {None: dataset.trace_count, "train": dataset.train_count, "test": dataset.test_count}
         return counts.get(split or None, 0)
@@ -161,12 +190,18 @@ def count_members(*, dataset: Dataset, split: str | None = None, family: str | N
 
 def family_counts(*, dataset: Dataset) -> dict[str, int]:
     """Count the traces of each family (the empty name: of none)."""
+    facts = DatasetFacts.objects.filter(dataset=dataset).first()
+    if facts is not None:
+        return dict(facts.families)
     rows = members(dataset=dataset).order_by("family").values_list("family").annotate(traces=Count("pk"))
     return dict(rows)
 
 
 def provenance_counts(*, dataset: Dataset) -> list[dict[str, Any]]:
     """Count the traces of each source and licence."""
+    facts = DatasetFacts.objects.filter(dataset=dataset).first()
+    if facts is not None:
+        return list(facts.provenance)
     rows = members(dataset=dataset).order_by("source", "licence").values("source", "licence")
     return [dict(row) for row in rows.annotate(traces=Count("pk"))]
 
@@ -200,3 +235,34 @@ def trace_by_id(*, trace_id: int) -> Trace:
 def datasets_of_trace(*, trace: Trace) -> QuerySet[Dataset]:
     """Give the published datasets that hold a trace."""
     return list_datasets().filter(pk__in=trace.memberships.values("dataset"))
+
+
+def trace_by_hash(*, content_hash: str) -> Trace:
+    """Find a visible trace by its hash.
+
+    Raises:
+        NotFoundError: if there is none with this hash.
+    """
+    trace = Trace.objects.filter(content_hash=content_hash).first()
+    if trace is None:
+        raise NotFoundError(f"There is no trace {content_hash}.")
+    return trace
+
+
+def positions_of_trace(*, trace: Trace, datasets: Sequence[Dataset]) -> dict[int, int]:
+    """Give the first position of a trace in each of some datasets, by their row."""
+    held = DatasetTrace.objects.filter(trace=trace, dataset__in=[dataset.pk for dataset in datasets])
+    return {row["dataset"]: row["first"] for row in held.values("dataset").annotate(first=Min("position"))}
+
+
+def runs_of_datasets(*, datasets: Sequence[Dataset]) -> Any:
+    """Give what was trained on any of some datasets, the newest first.
+
+    Runs point here and are found through that relation, for this app does not know theirs.
+    """
+    try:
+        runs = Dataset._meta.get_field("runs").related_model
+    except FieldDoesNotExist:
+        return []
+    keys = [dataset.pk for dataset in datasets]
+    return runs._default_manager.filter(dataset__in=keys).select_related("dataset").order_by("-pk")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from datasets_app import manifest
+from datasets_app import manifest, search
 from datasets_app.generators import GeneratorSpec, generator_for
 from datasets_app.models import Dataset, Trace, TraceSource
 from datasets_app.publishing import Draft, Member, Progress, PublishResult, member_of, publish, store_traces
@@ -72,10 +72,12 @@ def _generated(spec: GeneratorSpec, count: int, seed: int) -> Iterator[Member]:
 
 
 def finish(result: PublishResult) -> None:
-    """Write the files of a key once its content is committed (again, where they are missing)."""
+    """Write files and index words once a content is committed (again, where they are missing)."""
     key = result.dataset.key
     if result.created or not manifest.is_current(key=key):
         transaction.on_commit(lambda: manifest.write_files(key=key))
+    if not search.is_ready(dataset=result.dataset):
+        transaction.on_commit(lambda: search.plan_index(dataset=result.dataset))
 
 
 def store_handed_in(*, traces: Sequence[HandedIn]) -> list[StoredTrace]:

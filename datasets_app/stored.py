@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import batched
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, F, Func, QuerySet, Value
 from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 
@@ -118,9 +118,35 @@ def _narrow(rows: Any, filters: TraceFilters) -> Any:
     }
     given = {name: value for name, value in (exact | bounds).items() if value is not None}
     rows = rows.filter(**given)
+    if filters.tag is not None:
+        rows = rows.filter(HasTag(F("meta"), Value(filters.tag)))
     for place, (name, value) in enumerate((filters.meta or {}).items()):
         rows = rows.alias(**{f"meta_{place}": KeyTransform(name, "meta")}).filter(**{f"meta_{place}": value})
     return rows
+
+
+class HasTag(Func):
+    """Whether the list ``tags`` in a JSON column holds a text."""
+
+    output_field = BooleanField()
+    arity = 2
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Look through the list; where ``tags`` is no list there is nothing to look through."""
+        column, column_values = compiler.compile(self.source_expressions[0])
+        tag, tag_values = compiler.compile(self.source_expressions[1])
+        listed = f"JSON_EACH({column}, '$.tags')"
+        # S608: column is a name that Django quotes, tag a placeholder.
+        found = f"SELECT 1 FROM {listed} AS one WHERE one.type = 'text' AND one.value = {tag}"  # noqa: S608
+        sql = f"(JSON_TYPE({column}, '$.tags') = 'array' AND EXISTS ({found}))"
+        return sql, [*column_values, *column_values, *tag_values]
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Ask for the text as an element of the list."""
+        column, column_values = compiler.compile(self.source_expressions[0])
+        tag, tag_values = compiler.compile(self.source_expressions[1])
+        sql = f"{column} @> jsonb_build_object('tags', jsonb_build_array({tag}::text))"
+        return sql, [*column_values, *tag_values]
 
 
 def _aware(moment: datetime | None) -> datetime | None:

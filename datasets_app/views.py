@@ -1,7 +1,5 @@
 """The pages about datasets, to read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,44 +8,16 @@ from django.views.decorators.http import require_safe
 
 from datasets_app import selectors
 from datasets_app.formats import WRITERS
-from datasets_app.generators import FAMILIES, GENERATORS, check_steps
+from datasets_app.generators import FAMILIES, GENERATORS
 from datasets_app.models import Dataset
-from datasets_app.selectors import MemberTrace
+from datasets_app.quality.reports import latest_report
+from datasets_app.reading import read_trace
 from datasets_app.traces import SPLITS
 from tunix_site.errors import UserError
 
 PER_PAGE = 20
 LISTED = 200
 OTHERS_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class ReadStep:
-    """A step on the page: its text and the checker's verdict as class and word."""
-
-    content: str
-    verdict: str
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadTrace:
-    """A trace on the page."""
-
-    member: MemberTrace
-    steps: Sequence[ReadStep]
-
-
-_VERDICTS = {True: ("ok", "valid"), False: ("bad", "invalid"), None: ("unknown", "not checked")}
-
-
-def _read(member: MemberTrace) -> ReadTrace:
-    verdicts = check_steps(member.family, member.prompt, member.steps)
-    steps = [
-        ReadStep(content, *_VERDICTS[verdict])
-        for content, verdict in zip(member.steps, verdicts, strict=True)
-    ]
-    return ReadTrace(member, steps)
 
 
 @require_safe
@@ -99,13 +69,14 @@ def dataset_detail(request: HttpRequest, address: str) -> HttpResponse:
         "splits": SPLITS,
         "split": split,
         "family": family,
-        "traces": [_read(member) for member in found],
+        "traces": [read_trace(member) for member in found],
         "total": total,
         "page": page,
         "pages": pages,
         "previous": _query(chosen, page - 1) if page > 1 else "",
         "next": _query(chosen, page + 1) if page < pages else "",
         "formats": list(WRITERS),
+        "quality": latest_report(dataset=dataset),
     }
     return render(request, "datasets_app/detail.html", context)
 

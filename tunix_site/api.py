@@ -10,6 +10,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
 from datasets_app.api import datasets_router, traces_router
+from datasets_app.api_imports import imports_router
+from datasets_app.api_quality import router as quality_router
 from runs.api import devices_router, training_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
@@ -120,6 +122,8 @@ def health(request: HttpRequest) -> Status[HealthOut]:
 
 
 api.add_router("traces", traces_router)
+api.add_router("datasets", quality_router)
+api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
 api.add_router("training", training_router)
 api.add_router("devices", devices_router)

@@ -32,6 +32,16 @@ TUNIX_TRUST_PROXY = env.flag("TUNIX_TRUST_PROXY")
 TUNIX_STOP_GRACE_SECONDS = env.number("TUNIX_STOP_GRACE_SECONDS", default=60, least=1, most=86_400)
 TUNIX_MAX_BODY_MB = env.number("TUNIX_MAX_BODY_MB", default=16, least=1, most=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = TUNIX_MAX_BODY_MB * 1024 * 1024
+# Uploads by forms go to a temporary file; none is larger than an import may be.
+FILE_UPLOAD_HANDLERS = [
+    "datasets_app.imports.upload.QuotaUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+TUNIX_IMPORT_MAX_MB = env.number("TUNIX_IMPORT_MAX_MB", default=10_240, least=1, most=1_048_576)
+TUNIX_IMPORT_MAX_LINE_MB = env.number("TUNIX_IMPORT_MAX_LINE_MB", default=8, least=1, most=256)
+TUNIX_IMPORT_MAX_ROWS = env.number("TUNIX_IMPORT_MAX_ROWS", default=10_000_000, least=1, most=100_000_000)
+TUNIX_IMPORT_MAX_STEPS = env.number("TUNIX_IMPORT_MAX_STEPS", default=10_000, least=1, most=10_000)
 
 DATABASES = {"default": env.database("DATABASE_URL", base=BASE_DIR, default=BASE_DIR / "db.sqlite3")}
 

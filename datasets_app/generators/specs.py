@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_app.generators.addition import Addition
+from datasets_app.generators.addition_forms import PlainAddition, ReversedAddition, ScratchpadAddition
 from datasets_app.generators.chain import Chain
 from datasets_app.generators.cups import Cups
+from datasets_app.generators.difficulty import LongChain, ManyCups, ShortChain
 from datasets_app.generators.family import Family
 from datasets_app.generators.golden import HAND_WRITTEN
 from datasets_app.generators.sorting import Sorting
@@ -142,6 +144,69 @@ GENERATORS: dict[str, GeneratorSpec] = {
             default_count=5600,
             summary="eight operations modulo 10 on one digit: learned with traces, not learned without",
             families=(Chain(),),
+        ),
+        GeneratorSpec(
+            key="chain-short-v1",
+            version=1,
+            default_count=5600,
+            summary="four operations modulo 10 on one digit: the easy chain",
+            families=(ShortChain(),),
+        ),
+        GeneratorSpec(
+            key="chain-long-v1",
+            version=1,
+            default_count=5600,
+            summary="sixteen operations modulo 10 on one digit: the hard chain",
+            families=(LongChain(),),
+        ),
+        GeneratorSpec(
+            key="cups-v1",
+            version=1,
+            default_count=5600,
+            summary="five cups, eight swaps: where is the ball?",
+            families=(Cups(),),
+        ),
+        GeneratorSpec(
+            key="cups-many-v1",
+            version=1,
+            default_count=5600,
+            summary="seven cups, twelve swaps: the hard cups",
+            families=(ManyCups(),),
+        ),
+        GeneratorSpec(
+            key="addition-plain-v1",
+            version=1,
+            default_count=5000,
+            summary="numbers below 1,000 added with no steps; the same problems as in the other two forms",
+            families=(PlainAddition(),),
+        ),
+        GeneratorSpec(
+            key="addition-reversed-v1",
+            version=1,
+            default_count=5000,
+            summary="the same additions, the digits of the sum written from the last to the first",
+            families=(ReversedAddition(),),
+        ),
+        GeneratorSpec(
+            key="addition-scratchpad-v1",
+            version=1,
+            default_count=5000,
+            summary="the same additions with a simplified scratchpad: digit and carry of each column",
+            families=(ScratchpadAddition(),),
+        ),
+        GeneratorSpec(
+            key="sorting-v1",
+            version=1,
+            default_count=5600,
+            summary="four to six numbers below 100, sorted by selection",
+            families=(Sorting(),),
+        ),
+        GeneratorSpec(
+            key="word-problems-v1",
+            version=1,
+            default_count=5600,
+            summary="four kinds of short stories about amounts with units",
+            families=(WordProblems(),),
         ),
     )
 }

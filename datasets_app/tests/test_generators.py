@@ -33,6 +33,18 @@ GOLDEN_HASHES = {
     "chain-v1": "75cb472ccf1b038a07d0f360ddab4aa4f24789ea42f8cb9bd637470ebf8e57a5",
 }
 
+MORE_HASHES = {
+    "chain-short-v1": "5458114369f21939629e6a1957b3fffb42ff9b5137c751ec056653fd057122d5",
+    "chain-long-v1": "2b9c6fe00fc4f9f912fe4c63b35a56f35a9f2ddb8f7db618489679d0d9d4e95c",
+    "cups-v1": "73bab6407c4375e98322c6d89457637623a6afcaeb8d19075c177c220eaee9e0",
+    "cups-many-v1": "a2c7cca6c6167eb055743e66f9487d54de484241a5ba9dc328385f95b659a1d9",
+    "addition-plain-v1": "8d32473eab85b4957cf039a2a911dd191ebbf30b291dd576144ce8ad03d651f6",
+    "addition-reversed-v1": "99abd949fc979efb80028523fc4c48045879ad9d320d5e4012e5c415c5b6f8e3",
+    "addition-scratchpad-v1": "cdcf3bb576b858cf5c664c0d4b29630a26b74605ed606af8c68135308cfe65be",
+    "sorting-v1": "54726fd3eb85035c7ddddc5d6fdbef7273d6794ebaeb724475e7751588b90880",
+    "word-problems-v1": "3aa78d974bdd088e2101cdd002608a5447a1b668b07af22389b30644db0252cb",
+}
+
 HASH_PROGRAM = """
 from datasets_app.generators import GENERATORS
 from datasets_app.traces import ContentHasher, prompt_hash, split_of, trace_hash
@@ -61,7 +73,7 @@ def test_the_golden_hashes_hold_in_every_process(environment):
     done = subprocess.run(
         [sys.executable, "-c", HASH_PROGRAM], env=environment, capture_output=True, text=True, check=True
     )
-    assert dict(line.split() for line in done.stdout.splitlines()) == GOLDEN_HASHES
+    assert dict(line.split() for line in done.stdout.splitlines()) == GOLDEN_HASHES | MORE_HASHES
 
 
 @pytest.mark.parametrize("key", list(GENERATORS))
@@ -85,7 +97,7 @@ def test_another_seed_gives_other_traces():
 
 def test_golden_v2_is_balanced_over_five_families():
     families = [trace.family for trace in made("golden-v2", 103)]
-    counts = {name: families.count(name) for name in FAMILIES}
+    counts = {family.name: families.count(family.name) for family in GENERATORS["golden-v2"].families}
     assert set(counts) == {"chain", "cups", "addition", "sorting", "word_problems"}
     assert max(counts.values()) - min(counts.values()) <= 1
 
@@ -334,6 +346,34 @@ def test_a_sample_has_different_members():
 
 
 def test_content_hashes_differ_between_keys():
-    assert len(set(GOLDEN_HASHES.values())) == len(GENERATORS)
+    assert len(set((GOLDEN_HASHES | MORE_HASHES).values())) == len(GENERATORS)
     assert ContentHasher().hexdigest() not in GOLDEN_HASHES.values()
     assert trace_hash("a", [], "b") != trace_hash("ab", [], "")
+
+
+def test_the_forms_of_addition_ask_the_same_and_differ_in_their_steps():
+    plain, turned, scratchpad = (
+        made(f"addition-{form}-v1", 50) for form in ("plain", "reversed", "scratchpad")
+    )
+    for one, two, three in zip(plain, turned, scratchpad, strict=True):
+        left, right = map(int, one.record.prompt.split("+"))
+        assert one.record.prompt == two.record.prompt == three.record.prompt
+        assert {str(left + right)} == {trace.record.final_answer for trace in (one, two, three)}
+        assert contents(one) == []
+        assert contents(two) == [f"reversed: {str(left + right)[::-1]}"]
+        width = max(len(str(left)), len(str(right)))
+        assert len(contents(three)) == width
+        digits = "".join(line[2] for line in reversed(contents(three)))
+        assert int(contents(three)[-1][-1] + digits) == left + right
+
+
+@pytest.mark.parametrize("key", list(MORE_HASHES))
+def test_every_family_of_its_own_is_found_by_its_checker(key):
+    for trace in made(key, 20):
+        steps = contents(trace)
+        assert check_steps(trace.family, trace.record.prompt, steps) == [True] * len(steps)
+
+
+def test_a_wrong_carry_in_a_scratchpad_is_seen():
+    assert check_steps("addition_scratchpad", "58+67", ["A 5, C 0", "A 2, C 1"]) == [False, False]
+    assert check_steps("addition_scratchpad", "58+67", ["A 5, C 1", "A 2, C 1"]) == [True, True]

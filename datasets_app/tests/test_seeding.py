@@ -277,7 +277,9 @@ def test_the_command_lists_the_generators():
     said = run("seed_dataset", "--list")[0]
     assert all(word in said for word in ("golden-v1", "golden-v2", "chain-v1", "cups"))
     listed = json.loads(run("seed_dataset", "--list", "--json")[0])
-    assert [one["default_count"] for one in listed["generators"]] == [5, 100, 5600]
+    assert [one["default_count"] for one in listed["generators"]][:3] == [5, 100, 5600]
+    by_key = {one["key"]: one for one in listed["generators"]}
+    assert by_key["chain-long-v1"]["parameters"] == {"chain_long": {"operations": 16}}
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def not_text(traces, written):
     [
         (remove_traces, "traces-file-missing", "is missing"),
         (remove_manifest, "manifest-missing", "is missing"),
-        (change_manifest, "manifest-changed", "licence, provenance"),
+        (change_manifest, "manifest-changed", "licence, licences, provenance"),
         (break_manifest, "manifest-unreadable", "cannot be read"),
         (empty_manifest, "manifest-unreadable", "no JSON object"),
         (change_trace, "traces-file-changed", "line 5 changed"),

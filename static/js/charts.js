@@ -10,7 +10,7 @@ import { chartFrame, fillTable, noteText, shortNumber } from "./chart-frame.js";
 const SERIES_COLOURS = 6;
 
 /** Resolve a colour variable to what the browser paints: light-dark() needs a used value. */
-function colourOf(variable) {
+export function colourOf(variable) {
   const probe = document.createElement("span");
   probe.style.color = `var(${variable})`;
   probe.hidden = true;

@@ -45,9 +45,10 @@ class Command(TunixCommand):
     def _list(self) -> dict[str, Any]:
         listed = []
         for spec in GENERATORS.values():
-            self.say(f"{spec.key:<10} {spec.default_count:>5} traces  {spec.summary}")
+            self.say(f"{spec.key:<22} {spec.default_count:>5} traces  {spec.summary}")
             for family in spec.families:
-                self.say(f"{'':<10} {'':>5}   · {family.name}: {family.summary}")
+                setting = ", ".join(f"{name} {value}" for name, value in family.parameters.items())
+                self.say(f"{'':<22} {'':>5}   · {family.name} ({setting}): {family.summary}")
             listed.append(
                 {
                     "key": spec.key,
@@ -56,6 +57,7 @@ class Command(TunixCommand):
                     "most": spec.capacity,
                     "summary": spec.summary,
                     "families": [family.name for family in spec.families],
+                    "parameters": {family.name: family.parameters for family in spec.families},
                 }
             )
         return {"generators": listed}

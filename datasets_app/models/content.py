@@ -115,6 +115,9 @@ class Dataset(models.Model):
         default=timezone.now, editable=False, help_text="last sign of life of the build"
     )
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
+    frozen_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="since when it may not be deleted"
+    )
 
     class Meta:
         ordering: ClassVar = ["key", "-published_at", "-pk"]

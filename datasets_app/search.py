@@ -1,0 +1,222 @@
+"""Full-text search in the traces of a dataset: FTS5 on SQLite, ``tsvector`` with GIN on PostgreSQL.
+
+The words of a trace are indexed under its place, a number made of dataset and position, so results
+come in order straight from the index and a page costs the same wherever it lies. Words are
+normalised here, so that both databases find the same.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from datasets_app.models import Dataset, DatasetTrace, SearchIndex
+from datasets_app.traces import normalise_prompt
+from tunix_site.errors import InvalidInputError
+
+TABLE = "datasets_app_words"
+BATCH = 2000
+LARGEST_AT_ONCE = 10_000
+CLUSTER = "housekeeping"
+RUN_INDEX = "datasets_app.tasks.run_search_index"
+MAX_QUERY = 200
+MAX_WORDS = 12
+MAX_DISTINCT = 10_000
+LONGEST_WORD = 64
+BITS = 31
+LAST = (1 << BITS) - 1
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def words_in(text: str) -> list[str]:
+    """Give the words of a text as the index has them: folded, letters and digits only, cut at 64."""
+    return [word[:LONGEST_WORD] for word in _WORD.findall(normalise_prompt(text))]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Words that must all occur; the last may be the beginning of one."""
+
+    words: tuple[str, ...]
+
+    @property
+    def for_sqlite(self) -> str:
+        """The query in FTS5's language; words are letters and digits, so nothing needs escaping."""
+        return " AND ".join(f'"{word}"' for word in self.words) + "*"
+
+    @property
+    def for_postgresql(self) -> str:
+        """The query as a tsquery."""
+        return " & ".join(f"'{word}'" for word in self.words) + ":*"
+
+
+def parse_query(text: str) -> Query | None:
+    """Read what a person typed; None where there is no word in it.
+
+    Raises:
+        InvalidInputError: if it is too long.
+    """
+    if len(text) > MAX_QUERY:
+        raise InvalidInputError(f"The search has {len(text)} characters; at most {MAX_QUERY} are allowed.")
+    words = words_in(text)
+    if len(words) > MAX_WORDS:
+        raise InvalidInputError(f"The search has {len(words)} words; at most {MAX_WORDS} are allowed.")
+    return Query(tuple(words)) if words else None
+
+
+def is_ready(*, dataset: Dataset) -> bool:
+    """Tell whether every trace of a dataset is in the index."""
+    return SearchIndex.objects.filter(dataset=dataset, ready=True).exists()
+
+
+def plan_index(*, dataset: Dataset) -> None:
+    """Index a published dataset: now where it is small, in the queue where it is large."""
+    SearchIndex.objects.get_or_create(dataset=dataset)
+    if dataset.trace_count <= LARGEST_AT_ONCE:
+        build_index(dataset_id=dataset.pk)
+    else:
+        async_task(RUN_INDEX, dataset.pk, cluster=CLUSTER, task_name=f"search-{dataset.pk}")
+
+
+def build_index(*, dataset_id: int) -> bool:
+    """Index what is not indexed yet, in short transactions; tells whether this call finished it.
+
+    Two deliveries at once are harmless: each batch moves a marker on that only one of them can move.
+    """
+    while True:
+        index = SearchIndex.objects.filter(dataset_id=dataset_id, ready=False).first()
+        if index is None:
+            return False
+        start = index.done_until
+        rows = _rows(dataset_id, start, start + BATCH)
+        with transaction.atomic():
+            mine = SearchIndex.objects.filter(dataset_id=dataset_id, done_until=start, ready=False)
+            news = {"done_until": start + len(rows), "ready": len(rows) < BATCH}
+            if not mine.update(updated_at=timezone.now(), **news):
+                return False
+            _insert(rows)
+        if news["ready"]:
+            return True
+
+
+def drop_index(*, dataset: Dataset) -> None:
+    """Take the words of a dataset out of the index (before its rows go)."""
+    while True:
+        with transaction.atomic():
+            index = SearchIndex.objects.filter(dataset=dataset).first()
+            if index is None or index.done_until == 0:
+                SearchIndex.objects.filter(dataset=dataset).delete()
+                return
+            until = max(0, index.done_until - BATCH)
+            _delete(_rows(dataset.pk, until, index.done_until))
+            SearchIndex.objects.filter(dataset=dataset).update(done_until=until, ready=False)
+
+
+def _rows(dataset_id: int, start: int, stop: int) -> list[tuple[int, list[str]]]:
+    members = DatasetTrace.objects.filter(
+        dataset_id=dataset_id, position__gte=start, position__lt=stop
+    ).order_by("position")
+    columns = ("position", "trace__prompt", "trace__steps", "trace__final_answer")
+    return [
+        (
+            _place(dataset_id, position),
+            _words_of([prompt, *(step["content"] for step in steps), answer]),
+        )
+        for position, prompt, steps, answer in members.values_list(*columns)
+    ]
+
+
+def find_positions(
+    *,
+    dataset: Dataset,
+    query: Query,
+    split: str | None = None,
+    family: str | None = None,
+    after: int | None = None,
+    before: int | None = None,
+    limit: int = 20,
+) -> list[int]:
+    """Give the positions of traces that have all words, in order; or the last ones before ``before``."""
+    if before == 0:
+        return []
+    first = _place(dataset.pk, 0 if after is None else after + 1)
+    last = _place(dataset.pk, LAST if before is None else before - 1)
+    clauses = ["w.{place} BETWEEN %s AND %s", _match()]
+    values: list[int | str] = [first, last, _language(query)]
+    narrow: list[str] = []
+    for column, value in (("split", split), ("family", family)):
+        if value is not None:
+            clauses.append(f"m.{column} = %s")
+            narrow.append(value)
+    join = ""
+    if narrow:
+        start = _place(dataset.pk, 0)
+        join = "JOIN datasets_app_datasettrace m ON m.dataset_id = %s "
+        join += f"AND m.position = w.{{place}} - {start} "
+        values.insert(0, dataset.pk)
+    order = "ASC" if before is None else "DESC"
+    sql = (
+        f"SELECT w.{{place}} FROM {TABLE} w {join}"  # noqa: S608 - no value in it
+        f"WHERE {' AND '.join(clauses)} ORDER BY w.{{place}} {order} LIMIT %s"
+    ).format(place="rowid" if _is_sqlite() else "place")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, *narrow, limit])
+        return sorted(place & LAST for (place,) in cursor.fetchall())
+
+
+def _place(dataset_id: int, position: int) -> int:
+    """Give the key of a trace's words: rising with the position, the datasets one after the other."""
+    start = dataset_id << BITS
+    return start + max(0, min(position, LAST))
+
+
+def forget_flushed(**_: object) -> None:
+    """Empty the index where no dataset is left: `flush` knows nothing of its table."""
+    if TABLE not in connection.introspection.table_names() or Dataset.objects.exists():
+        return
+    with connection.cursor() as cursor:
+        if _is_sqlite():
+            cursor.execute(f"INSERT INTO {TABLE}({TABLE}) VALUES ('delete-all')")  # noqa: S608
+        else:
+            cursor.execute(f"TRUNCATE {TABLE}")
+
+
+def _is_sqlite() -> bool:
+    return connection.vendor == "sqlite"
+
+
+def _match() -> str:
+    return f"{TABLE} MATCH %s" if _is_sqlite() else "w.words @@ %s::tsquery"
+
+
+def _language(query: Query) -> str:
+    return query.for_sqlite if _is_sqlite() else query.for_postgresql
+
+
+def _words_of(texts: Iterable[str]) -> list[str]:
+    return sorted(set(words_in("\n".join(texts))))[:MAX_DISTINCT]
+
+
+def _insert(rows: Sequence[tuple[int, list[str]]]) -> None:
+    with connection.cursor() as cursor:
+        if _is_sqlite():
+            sql = f"INSERT INTO {TABLE}(rowid, words) VALUES (%s, %s)"  # noqa: S608
+            cursor.executemany(sql, [(place, " ".join(words)) for place, words in rows])
+        else:
+            sql = f"INSERT INTO {TABLE}(place, words) VALUES (%s, array_to_tsvector(%s::text[]))"  # noqa: S608
+            cursor.executemany(sql, [(place, words) for place, words in rows])
+
+
+def _delete(rows: Sequence[tuple[int, list[str]]]) -> None:
+    with connection.cursor() as cursor:
+        if _is_sqlite():
+            # An index without a copy of its texts is told what to take out.
+            sql = f"INSERT INTO {TABLE}({TABLE}, rowid, words) VALUES ('delete', %s, %s)"  # noqa: S608
+            cursor.executemany(sql, [(place, " ".join(words)) for place, words in rows])
+        else:
+            sql = f"DELETE FROM {TABLE} WHERE place = ANY(%s)"  # noqa: S608
+            cursor.execute(sql, [[place for place, _ in rows]])
