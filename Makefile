@@ -35,7 +35,7 @@ test: ## Run the gate: lint, types, and every test this machine can run (STAGES=
 	@$(RUN) scripts/gate.py $(STAGES)
 
 test-long: ## Run the trials that take longer than the gate has time for
-	@$(RUN) scripts/gate.py long
+	@$(RUN) scripts/gate.py test-long
 
 lint: ## Check style, types and import rules
 	@$(RUN) scripts/gate.py lint

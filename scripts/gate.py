@@ -46,7 +46,7 @@ def stage_environment(stage: Stage, scratch: Path) -> dict[str, str]:
     environment["TUNIX_SECRET_KEY_PATH"] = str(scratch / "secret_key")
     if stage.name != "gpu":
         environment["JAX_PLATFORMS"] = "cpu"
-    if stage.name == "postgres":
+    if stage.on_postgres:
         environment["DATABASE_URL"] = postgres_url()
     elif not stage.runs_tests:
         environment["DATABASE_URL"] = f"sqlite:///{scratch / 'gate.sqlite3'}"
@@ -154,9 +154,9 @@ def print_summary(outcomes: list[Outcome], seconds: float) -> None:
     print("\n=== What ran ===")
     for outcome in outcomes:
         spent = f"{outcome.seconds:7.1f} s" if outcome.seconds else " " * 9
-        print(f"{outcome.stage:<11} {outcome.result:<8} {spent}  {outcome.note}".rstrip())
+        print(f"{outcome.stage:<20} {outcome.result:<8} {spent}  {outcome.note}".rstrip())
         for line in outcome.skipped_tests:
-            print(f"{'':<11} skipped  {line}")
+            print(f"{'':<20} skipped  {line}")
     print(f"{seconds:.0f} s in all")
     results = [outcome.result for outcome in outcomes]
     counts = ", ".join(f"{results.count(result)} {result}" for result in ("passed", "failed", "skipped"))

@@ -26,7 +26,8 @@ class Stage:
     skipped even where skips count as failures. ``skips_allowed`` matches the reasons with which a
     test may skip itself there all the same. ``covered_by`` names a stage that runs the same tests:
     where both would run and nobody asked for this one by name, the other one is enough. Stages
-    ``beside`` the others run at the same time as those, one after another.
+    ``beside`` the others run at the same time as those, one after another; those ``on_postgres`` use the
+    test server instead of SQLite.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Stage:
     skips_allowed: str = ""
     covered_by: str = ""
     beside: bool = False
+    on_postgres: bool = False
 
     @property
     def runs_tests(self) -> bool:
@@ -121,6 +123,7 @@ STAGES = (
         requirements=("test",),
         why_not=no_postgres,
         beside=True,
+        on_postgres=True,
         skips_allowed=NO_JAX,
     ),
     # With JAX on the CPU: everything.
@@ -134,11 +137,21 @@ STAGES = (
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
     Stage("long", (_tests("long and not gpu", "--timeout", "0"),)),
+    # What trains and uses the database, once more on the other database.
+    Stage(
+        "training-on-postgres",
+        (_tests("jax and not gpu and not browser and not long", "runs"),),
+        why_not=no_postgres,
+        on_postgres=True,
+        skips_allowed=r"SQLite's own lock",
+    ),
 )
+LONG = ("long", "training-on-postgres")
 
 GROUPS = {
     "lint": ("ruff", "format", "mypy", "imports"),
-    "gate": tuple(stage.name for stage in STAGES if stage.name != "long"),
+    "gate": tuple(stage.name for stage in STAGES if stage.name not in LONG),
+    "test-long": LONG,
 }
 
 
