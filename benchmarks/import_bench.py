@@ -54,8 +54,9 @@ def measure(folder: Path, count: int) -> dict[str, object]:
     from django.core.management import call_command
 
     from datasets_app import publishing
+    from datasets_app.imports.outcome import Outcome, Watch
     from datasets_app.imports.request import ImportRequest
-    from datasets_app.imports.run import Outcome, Watch, carry_out, open_import
+    from datasets_app.imports.run import carry_out, open_import
 
     call_command("migrate", verbosity=0)
     file = folder / "traces.jsonl"

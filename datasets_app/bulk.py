@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from datasets_app.publishing import Member
 
 IN_ONE_QUERY = 5000
-ROWS_A_STATEMENT = 400
+# Few, large statements: SQLite works through one without Python's lock, and another thread goes on.
+ROWS_A_STATEMENT = 2000
 # Hashes come in no order, so their index is touched all over: with room for it in memory, and
 # the log folded back less often, a million traces go in as fast as the first thousand.
-CACHE_KIB = 256 * 1024
+CACHE_KIB = 64 * 1024
 LOG_PAGES = 40_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -36,6 +37,11 @@ _TRACE_ROWS = """
 SELECT content_hash, prompt_hash, prompt, steps::jsonb, final_answer, step_count, size_bytes, %s
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[])
 AS row(content_hash, prompt_hash, prompt, steps, final_answer, step_count, size_bytes)
+"""
+_MEMBER_ROWS_IN_SQLITE = """
+SELECT %s, row.column1, trace.id, row.column2, row.column3, row.column4, row.column5, row.column6
+FROM (VALUES {}) AS row
+CROSS JOIN datasets_app_trace AS trace ON trace.content_hash = row.column7
 """
 _MEMBER_ROWS = """
 SELECT %s, row.position, trace.id, row.split, row.family, row.source, row.licence, row.meta::jsonb
@@ -79,9 +85,12 @@ def insert_traces(members: Sequence["Member"]) -> None:
     rows = [_trace_row(unique[content_hash]) for content_hash in sorted(unique)]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            _many_rows(
-                cursor, _INSERT_TRACE, [(*row, now) for row in rows], " ON CONFLICT (content_hash) DO NOTHING"
-            )
+            for some in batched(rows, ROWS_A_STATEMENT):
+                values = [value for row in some for value in (*row, now)]
+                cursor.execute(
+                    f"{_INSERT_TRACE}VALUES {_places(len(some), 8)} ON CONFLICT (content_hash) DO NOTHING",
+                    values,
+                )
         else:
             columns = [list(column) for column in zip(*rows, strict=True)]
             cursor.execute(f"{_INSERT_TRACE}{_TRACE_ROWS}ON CONFLICT DO NOTHING", [now, *columns])
@@ -121,13 +130,14 @@ def insert_memberships(*, dataset_id: int, members: Sequence["Member"], first: i
         )
         for position, member in enumerate(members, start=first)
     ]
+    stored = 0
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            ids = trace_ids([member.content_hash for member in members])
-            stored = sum(member.content_hash in ids for member in members)
-            if stored == len(rows):
-                whole = [(dataset_id, row[0], ids[row[-1]], *row[1:-1]) for row in rows]
-                _many_rows(cursor, _INSERT_MEMBER, whole)
+            for some in batched(rows, ROWS_A_STATEMENT):
+                source = _MEMBER_ROWS_IN_SQLITE.format(_places(len(some), 7))
+                values = [value for row in some for value in row]
+                cursor.execute(_INSERT_MEMBER + source, [dataset_id, *values])
+                stored += cursor.rowcount
         else:
             columns = [list(column) for column in zip(*rows, strict=True)]
             cursor.execute(_INSERT_MEMBER + _MEMBER_ROWS, [dataset_id, *columns])
@@ -136,12 +146,8 @@ def insert_memberships(*, dataset_id: int, members: Sequence["Member"], first: i
             raise IntegrityError("A trace was removed while its dataset was written.")
 
 
-def _many_rows(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]], ending: str = "") -> None:
-    """Insert many rows a statement; Python's lock is free while SQLite works through them."""
-    for some in batched(rows, ROWS_A_STATEMENT):
-        row = f"({', '.join(['%s'] * len(some[0]))})"
-        values = [value for one in some for value in one]
-        cursor.execute(f"{insert}VALUES {', '.join([row] * len(some))}{ending}", values)
+def _places(rows: int, columns: int) -> str:
+    return ", ".join([f"({', '.join(['%s'] * columns)})"] * rows)
 
 
 def trace_ids(hashes: Sequence[str]) -> dict[str, int]:

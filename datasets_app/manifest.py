@@ -4,11 +4,8 @@ They lie in ``artifacts/datasets/<key>/`` and hold the content that the bare key
 """
 
 import fcntl
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +14,12 @@ from django.conf import settings
 
 from datasets_app.facts import FactsCollector, facts_of
 from datasets_app.formats import line_of, trace
+from datasets_app.fresh_file import replace_file
 from datasets_app.models import SHORT_HASH, Dataset
 from datasets_app.publishing import newest_of_key
 from datasets_app.selectors import member_traces
 from datasets_app.traces import TRACE_VERSION
+from datasets_app.traces_file import TracesFile
 from tunix_site.errors import NotFoundError, UserError
 
 MANIFEST_VERSION = 2
@@ -74,11 +73,12 @@ def parents_of(dataset: Dataset) -> list[str]:
     return [*named, chosen_from] if isinstance(chosen_from, str) else named
 
 
-def write_files(*, key: str) -> Path:
+def write_files(*, key: str, made: tuple[Dataset, TracesFile] | None = None) -> Path:
     """Write ``traces.jsonl`` and then the manifest of the newest content of a key; gives their folder.
 
     Each file is replaced in one move. Two writers take turns, and each looks up the newest
-    content in its turn, so an older one never overwrites a newer.
+    content in its turn, so an older one never overwrites a newer. ``made`` is the file of a content
+    where one was written with it; it is used if that content is still the newest.
 
     Raises:
         NotFoundError: if nothing is published under the key.
@@ -91,8 +91,12 @@ def write_files(*, key: str) -> Path:
             dataset = newest_of_key(key)
             if dataset is None:
                 raise NotFoundError(f"There is no dataset {key!r} to write files of.")
-            collector = FactsCollector()
-            file = replace_file(folder / TRACES, _lines(dataset, collector))
+            if made is not None and made[0].pk == dataset.pk and made[1].is_whole:
+                collector = made[1].collector
+                file = made[1].put_in_place(folder / TRACES)
+            else:
+                collector = FactsCollector()
+                file = replace_file(folder / TRACES, _lines(dataset, collector))
             collector.save(dataset)
             content = describe(dataset) | {"files": {TRACES: file}}
             replace_file(
@@ -135,27 +139,6 @@ def read_manifest(key: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("the manifest is no JSON object")
     return content
-
-
-def replace_file(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:
-    """Write a file beside the old one and move it into its place; gives digest, bytes and lines."""
-    digest, size, count = hashlib.sha256(), 0, 0
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            for line in lines:
-                out.write(line)
-                digest.update(line)
-                size += len(line)
-                count += 1
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.chmod(0o644)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return {"sha256": digest.hexdigest(), "bytes": size, "lines": count}
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import batched
 from typing import Any, Self
 
+import msgspec
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -25,8 +26,7 @@ type Progress = Callable[[int, int], None]
 """Called with (traces written, traces in all) at every batch, also while only hashes are made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, gc=False):
     """A trace on its way into a dataset, with its hashes, its split and where it came from."""
 
     record: TraceRecord
@@ -36,7 +36,7 @@ class Member:
     family: str = ""
     source: str = ""
     licence: str = ""
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)

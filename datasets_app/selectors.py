@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import batched
 from typing import Any
 
+import msgspec
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
@@ -20,8 +20,7 @@ KEYS_NAMED = 20
 _HASH_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class MemberTrace:
+class MemberTrace(msgspec.Struct, frozen=True, gc=False):
     """A trace as it stands in a dataset. ``steps`` are the texts alone, ``step_records`` all of them."""
 
     position: int

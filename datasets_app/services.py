@@ -12,6 +12,7 @@ from datasets_app.models import Dataset, Trace, TraceSource
 from datasets_app.publishing import Draft, Member, Progress, PublishResult, member_of, publish, store_traces
 from datasets_app.selectors import visible_traces
 from datasets_app.traces import TraceError, TraceRecord, check_characters, validate_trace
+from datasets_app.traces_file import TracesFile
 
 KEPT_IN_MEMORY = 20_000
 
@@ -71,11 +72,15 @@ def _generated(spec: GeneratorSpec, count: int, seed: int) -> Iterator[Member]:
         yield member_of(made.record, family=made.family, source=spec.source, licence=spec.licence, meta={})
 
 
-def finish(result: PublishResult) -> None:
-    """Write files and index words once a content is committed (again, where they are missing)."""
+def finish(result: PublishResult, file: TracesFile | None = None) -> None:
+    """Write files and index words once a content is committed (again, where they are missing).
+
+    ``file`` is what was written of the content already.
+    """
     key = result.dataset.key
+    made = (result.dataset, file) if file is not None else None
     if result.created or not manifest.is_current(key=key):
-        transaction.on_commit(lambda: manifest.write_files(key=key))
+        transaction.on_commit(lambda: manifest.write_files(key=key, made=made))
     if not search.is_ready(dataset=result.dataset):
         transaction.on_commit(lambda: search.plan_index(dataset=result.dataset))
 

@@ -39,7 +39,7 @@ class TraceError(InvalidInputError):
         super().__init__(f"{field}: {problem}")
 
 
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One step of a trace: index, kind and text. The fields stand sorted, as in the canonical JSON."""
 
     content: str
@@ -47,7 +47,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str = DEFAULT_STEP_TYPE
 
 
-class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
+class TraceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A trace as plain data, outside any database."""
 
     prompt: str

@@ -62,6 +62,8 @@ def parse_completion(text: str) -> ParsedText:
 
 
 def _escape(text: str) -> str:
+    if "\\" not in text and "\n" not in text:
+        return text
     return "".join(_ESCAPED.get(character, character) for character in text)
 
 

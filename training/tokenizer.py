@@ -23,6 +23,10 @@ class ByteTokenizer:
         """Turn text into byte ids; lone surrogates keep their three bytes, so nothing is refused."""
         return list(text.encode("utf-8", "surrogatepass"))
 
+    def count(self, text: str) -> int:
+        """Give the number of ids that `encode` would make."""
+        return len(text.encode("utf-8", "surrogatepass"))
+
     def decode(self, tokens: list[int]) -> str:
         """Turn ids into text: PAD and EOS vanish, bytes that are no UTF-8 show as U+FFFD."""
         return bytes(token for token in tokens if token < 256).decode("utf-8", "replace")

@@ -14,7 +14,7 @@ LINE = "line"
 _PATH = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 
 
-class Reading(msgspec.Struct):
+class Reading(msgspec.Struct, gc=False):
     """A trace that was read, and what its line says about its place in a dataset, where it does."""
 
     record: TraceRecord

@@ -37,7 +37,7 @@ def decode_record(raw: bytes) -> Fields:
 
 
 def _may_mislead(raw: bytes) -> bool:
-    return _ESCAPED_BACKSLASH_BEFORE_QUOTE in raw or _SPACED_COLON.search(raw) is not None
+    return _SPACED_COLON.search(raw) is not None or _ESCAPED_BACKSLASH_BEFORE_QUOTE in raw
 
 
 def _count_keys(value: Any) -> int:

@@ -12,10 +12,11 @@ from django_q.tasks import async_task
 
 from datasets_app.imports.errors import CancelledError, TooLargeError
 from datasets_app.imports.limits import MIB, Limits
+from datasets_app.imports.outcome import Outcome
 from datasets_app.imports.reader import count_at_most
 from datasets_app.imports.rejects import REJECTS, folder_of
 from datasets_app.imports.request import ImportRequest
-from datasets_app.imports.run import Outcome, carry_out, open_import
+from datasets_app.imports.run import carry_out, open_import
 from datasets_app.models import Import
 from tunix_site.errors import ConflictError, NotFoundError, UserError
 from tunix_site.services import record_audit

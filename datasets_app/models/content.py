@@ -28,9 +28,9 @@ class Trace(models.Model):
     """
 
     content_hash = models.CharField(max_length=HASH_LENGTH, unique=True)
-    prompt_hash = models.CharField(
-        max_length=HASH_LENGTH, db_index=True, help_text="SHA-256 of the normalised prompt"
-    )
+    # Without an index: hashes come in no order, so one would cost an import as much as all else
+    # that is written, and nothing looks a trace up by its prompt.
+    prompt_hash = models.CharField(max_length=HASH_LENGTH, help_text="SHA-256 of the normalised prompt")
     prompt = models.TextField()
     steps = models.JSONField(default=list, help_text="list of {i, type, content}")
     final_answer = models.TextField()

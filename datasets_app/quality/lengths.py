@@ -42,9 +42,9 @@ class Lengths:
 def lengths_of(prompt: str, steps: Sequence[str], final_answer: str) -> Lengths:
     """Count the tokens of a trace."""
     example = TraceExample("", prompt, tuple(steps), final_answer)
-    before = len(TOKENIZER.encode(prompt_text(prompt)))
-    answer = len(TOKENIZER.encode(render((), final_answer))) + 1
-    completion = len(TOKENIZER.encode(completion_text(example, "trace"))) + 1
+    before = TOKENIZER.count(prompt_text(prompt))
+    answer = TOKENIZER.count(render((), final_answer)) + 1
+    completion = TOKENIZER.count(completion_text(example, "trace")) + 1
     return Lengths(before, completion - answer, answer)
 
 

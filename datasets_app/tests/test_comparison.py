@@ -1,8 +1,7 @@
 """Two datasets side by side."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from datasets_app.comparison import compare
 from datasets_app.tests.support_quality import member, published

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,14 +16,19 @@ import pytest
 from django.conf import settings as site
 from django.core.management import CommandError, call_command
 
-from datasets_app.imports import run as running
+from datasets_app import manifest
+from datasets_app.imports import work
 from datasets_app.imports.errors import CancelledError
+from datasets_app.imports.outcome import Outcome, Watch
+from datasets_app.imports.rejects import folder_of
 from datasets_app.imports.request import ImportRequest
-from datasets_app.imports.run import Watch, carry_out, open_import, sweep_imports
+from datasets_app.imports.run import carry_out, open_import
+from datasets_app.imports.sweeping import sweep_imports
 from datasets_app.models import Dataset, DatasetTrace, Import, Trace
 from datasets_app.selectors import list_datasets, member_traces, resolve_dataset
 from datasets_app.services import seed_dataset
-from tunix_site.errors import ConflictError
+from datasets_app.verification import check_datasets
+from tunix_site.errors import ConflictError, UserError
 
 pytestmark = pytest.mark.django_db
 
@@ -107,7 +113,7 @@ def test_provenance_of_the_line_wins_over_that_of_the_flags(make_file):
 
 
 def test_refused_lines_late_in_the_file_undo_what_was_written(make_file, monkeypatch):
-    monkeypatch.setattr(running, "FIRST_BATCH", 5)
+    monkeypatch.setattr(work, "FIRST_BATCH", 5)
     seed_dataset(key="golden-v1")
     before = set(Trace.objects.values_list("pk", flat=True))
     with pytest.raises(
@@ -157,13 +163,13 @@ def test_too_many_steps_are_refused(make_file, settings):
 
 
 def test_a_cancelled_import_leaves_nothing(make_file, monkeypatch):
-    monkeypatch.setattr(running, "FIRST_BATCH", 5)
-    monkeypatch.setattr(running, "LARGEST_BATCH", 5)
-    monkeypatch.setattr(running, "TOLD_EVERY", 0.0)
+    monkeypatch.setattr(work, "FIRST_BATCH", 5)
+    monkeypatch.setattr(work, "LARGEST_BATCH", 5)
+    monkeypatch.setattr(work, "TOLD_EVERY", 0.0)
     path = make_file(lines_of(50))
     row = open_import(request=ImportRequest(key="mine"), name=path.name, size=path.stat().st_size)
 
-    def cancel(_done: int, outcome: running.Outcome) -> None:
+    def cancel(_done: int, outcome: Outcome) -> None:
         if outcome.imported >= 20:
             Import.objects.filter(pk=row.pk).update(cancel_asked=True)
 
@@ -177,7 +183,7 @@ def test_what_was_published_meanwhile_is_not_overwritten(make_file):
     path = make_file(lines_of(5))
     row = open_import(request=ImportRequest(key="mine"), name=path.name, size=1)
 
-    def other(_outcome: running.Outcome) -> None:
+    def other(_outcome: Outcome) -> None:
         import_file(make_file(lines_of(3, start=50), "b.jsonl"))
 
     with pytest.raises(ConflictError, match="something else was published meanwhile"):
@@ -190,16 +196,17 @@ SLOWLY = """
 import sys, time, django
 django.setup()
 from pathlib import Path
-from datasets_app.imports import run
+from datasets_app.imports import run, work
+from datasets_app.imports.outcome import Watch
 from datasets_app.imports.request import ImportRequest
-run.FIRST_BATCH = run.LARGEST_BATCH = 20
-run.TOLD_EVERY = 0.0
+work.FIRST_BATCH = work.LARGEST_BATCH = 20
+work.TOLD_EVERY = 0.0
 path = Path(sys.argv[1])
 row = run.open_import(request=ImportRequest(key="mine"), name=path.name, size=path.stat().st_size)
 def told(_done, outcome):
     print(outcome.imported, flush=True)
     time.sleep(0.02)
-run.carry_out(row=row, path=path, watch=run.Watch(progressed=told))
+run.carry_out(row=row, path=path, watch=Watch(progressed=told))
 """
 
 
@@ -227,8 +234,44 @@ def test_an_import_killed_anywhere_shows_nothing_and_is_swept(make_file, process
     assert not Trace.objects.exists()
     assert not DatasetTrace.objects.exists()
     assert not Dataset.objects.exists()
-    assert Import.objects.get().status == "failed"
+    row = Import.objects.get()
+    assert row.status == "failed"
+    assert not list(folder_of(row.pk).iterdir())
     assert import_file(path)["imported"] == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_dies_after_publishing_has_completed_its_import(make_file, monkeypatch):
+    import_file(make_file(lines_of(20)))
+    dataset = resolve_dataset(address="mine")
+    for path in manifest.folder_of("mine").iterdir():
+        path.unlink()
+    row = open_import(request=ImportRequest(key="mine"), name="a.jsonl", size=1)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = socket.gethostname()
+    Import.objects.filter(pk=row.pk).update(
+        status="running", unpublished=dataset, host=here, process=ended.pid
+    )
+    assert sweep_imports() == 1
+    row.refresh_from_db()
+    assert (row.status, row.dataset, row.unpublished, row.error) == ("completed", dataset, None, "")
+    assert "published" in row.notes[0]
+    assert check_datasets(address="mine") == (1, []), "the files were written anew"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_whose_files_cannot_be_written_says_that_the_traces_are_in(make_file, monkeypatch):
+    def refuse(**_: object) -> None:
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(manifest, "write_files", refuse)
+    with pytest.raises(CommandError, match="The disk is full"):
+        import_file(make_file(lines_of(20)))
+    row = Import.objects.get()
+    assert (row.status, row.imported, row.error) == ("completed", 20, "")
+    assert row.notes == ["The disk is full."]
+    assert resolve_dataset(address="mine") == row.dataset
 
 
 GSM8K_ANSWER = re.compile(r"#### (\-?[0-9\.\,]+)")

@@ -1,12 +1,12 @@
 """Quality reports: made at once or in the queue, kept, and shown with links to the traces."""
 
 import json
-from dataclasses import replace
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django_q.models import OrmQ
+from msgspec.structs import replace
 
 from datasets_app.models import QualityReport
 from datasets_app.quality import reports

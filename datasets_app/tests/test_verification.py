@@ -58,7 +58,7 @@ def test_the_files_hold_the_newest_content_of_a_key(dataset):
     assert manifest.read_manifest("golden-v2")["content_hash"] == newer.content_hash
     assert manifest.read_manifest("golden-v2")["parent"] == dataset.content_hash
     assert check_datasets() == (2, []), "the older content is checked in the database alone"
-    assert not list(manifest.folder_of("golden-v2").glob(".traces*")), "no leftovers"
+    assert not list(manifest.folder_of("golden-v2").glob(".fresh*")), "no leftovers"
 
 
 def remove_traces(traces, written):

@@ -132,7 +132,8 @@ def test_a_worker_that_is_told_to_leave_stops_its_run_with_a_checkpoint(worker):
     assert (fresh(run).status, run.reason) == (Status.STOPPED, "stopped with a checkpoint")
     # A fast machine passes a periodic checkpoint before the signal arrives.
     newest = Checkpoint.objects.filter(run=run, superseded=False).order_by("step").last()
-    assert newest is not None and newest.step == run.step
+    assert newest is not None
+    assert newest.step == run.step
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="holds SQLite's own lock")

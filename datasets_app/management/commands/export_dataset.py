@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from datasets_app.cards import FILE, croissant, dataset_card
 from datasets_app.formats import WRITERS, export_lines
-from datasets_app.manifest import replace_file
+from datasets_app.fresh_file import replace_file
 from datasets_app.models import Dataset
 from datasets_app.selectors import resolve_dataset
 from datasets_app.traces import SPLITS

@@ -10,9 +10,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from datasets_app.formats import FORMATS
 from datasets_app.imports.errors import UnfitFileError
+from datasets_app.imports.outcome import Outcome, Watch
 from datasets_app.imports.reader import Preview
 from datasets_app.imports.request import AUTO, make_request, parse_mapping
-from datasets_app.imports.run import Outcome, Watch, carry_out, open_import, rehearse
+from datasets_app.imports.run import carry_out, open_import, rehearse
 from datasets_app.traces import SPLITS
 from tunix_site.commands import TunixCommand, add_flag
 

@@ -1,0 +1,63 @@
+"""Files that appear complete or not at all: written beside, then moved into their place."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+BUFFER = 1 << 20
+UNFINISHED = ".fresh."
+
+
+class FreshFile:
+    """A file while it is written; as a context it goes away unless it was put in place.
+
+    Raises:
+        OSError: from every method, if the disk refuses.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
+        self._file = os.fdopen(handle, "wb", BUFFER)
+        self._path = Path(name)
+        self._digest = hashlib.sha256()
+        self._size = self._lines = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def add(self, line: bytes) -> None:
+        """Write the next line."""
+        self._file.write(line)
+        self._digest.update(line)
+        self._size += len(line)
+        self._lines += 1
+
+    def put_in_place(self, path: Path) -> dict[str, Any]:
+        """Move the file to ``path``, on the same disk, in one move; gives digest, bytes and lines."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._path.chmod(0o644)
+        self._path.replace(path)
+        return {"sha256": self._digest.hexdigest(), "bytes": self._size, "lines": self._lines}
+
+    def discard(self) -> None:
+        """Remove the file, where it was not put in place."""
+        try:
+            self._file.close()
+        finally:
+            self._path.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:
+    """Write a file beside the old one and move it into its place; gives digest, bytes and lines."""
+    with FreshFile(path.parent) as fresh:
+        for line in lines:
+            fresh.add(line)
+        return fresh.put_in_place(path)
