@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("make", "facts", "search", "quality", "pages")
+PARTS = ("make", "facts", "search", "compare", "quality", "pages")
+FILTERS = ("", "split=test", "family=rare", "family=cups", "split=test&family=", "family=sorting")
 LIMIT_MS = 200.0
 
 
@@ -98,6 +99,8 @@ def _work(part: str, count: int, repeats: int) -> dict[str, Any]:
         return {}
     if part == "search":
         return _index([first, second])
+    if part == "compare":
+        return _compare(first, second)
     if part == "quality":
         from datasets_app.quality.reports import request_report
 
@@ -118,6 +121,16 @@ def _index(datasets: list[Any]) -> dict[str, Any]:
     return {}
 
 
+def _compare(first: Any, second: Any) -> dict[str, Any]:
+    from datasets_app.comparisons import comparison_of, run_comparison
+
+    for a, b in ((first, second), (second, first)):
+        row = comparison_of(a=a, b=b)
+        if row.pk:
+            run_comparison(comparison_id=row.pk)
+    return {"pairs": 2}
+
+
 def _routes(first: Any, second: Any) -> Iterator[str]:
     from datasets_app.models import Import, QualityReport, Trace
 
@@ -134,7 +147,7 @@ def _routes(first: Any, second: Any) -> Iterator[str]:
     words = ("walrus", "what", "wh", "what is trace", "alpha beta", "nowhere", "1", "cup alpha")
     words = (*words, "ball cup", f"{count // 2}")
     for word in words:
-        for chosen in ("", "split=test", "family=rare", "family=cups", "split=test&family=", "family=sorting"):
+        for chosen in FILTERS:
             query = f"{card}traces/?q={quote(word)}&{chosen}"
             yield from (query, f"{query}&after={count // 2}", f"{query}&before={count}")
     yield from (f"{card}traces/{at}/" for at in (0, count // 2, count - 1))
@@ -162,8 +175,8 @@ def _admin_routes(dataset: Any, trace: Any) -> Iterator[str]:
     for model in ("dataset", "trace", "datasettrace", "tracesource", "buildtask", "import"):
         yield f"{admin}/{model}/"
     yield from (f"{admin}/dataset/?q=large", f"{admin}/dataset/{dataset.pk}/change/")
-    yield from (f"{admin}/trace/?p=100", f"{admin}/trace/?p=15000", f"{admin}/trace/?q={trace.content_hash[:8]}")
-    yield from (f"{admin}/trace/?q=walrus", f"{admin}/trace/?o=3", f"{admin}/trace/{trace.pk}/change/")
+    yield from (f"{admin}/trace/?{text}" for text in ("p=100", "p=15000", "o=3", "q=0", "q=walrus"))
+    yield from (f"{admin}/trace/?q={trace.content_hash[:8]}", f"{admin}/trace/{trace.pk}/change/")
     rows = f"{admin}/datasettrace/"
     yield from (f"{rows}?p=100", f"{rows}?p=15000", f"{rows}?o=4", f"{rows}?q={trace.content_hash[:8]}")
     yield f"{rows}?q=walrus"

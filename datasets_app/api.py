@@ -30,6 +30,7 @@ from datasets_app.schemas import (
     TraceStoredOut,
 )
 from datasets_app.services import StoredTrace, store_handed_in
+from datasets_app.stored_pages import stored_page
 from tunix_site.auth import OPERATE, READ, identify
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 
@@ -79,14 +80,13 @@ def list_traces(
     content_hash: ShortText | None = None,
 ) -> TracePage:
     """Give the stored traces, the newest first; of one source or with one hash where asked."""
-    rows = selectors.visible_traces()
-    if source is not None:
-        rows = rows.filter(sources__source=source)
-    if content_hash is not None:
-        rows = rows.filter(content_hash=content_hash)
-    page = rows.order_by("-pk").prefetch_related("sources")[offset : offset + limit]
+    page = stored_page(source=source, content_hash=content_hash, offset=offset, limit=limit)
     return TracePage(
-        items=[TraceOut.of(trace) for trace in page], count=rows.count(), limit=limit, offset=offset
+        items=[TraceOut.of(trace) for trace in page.traces],
+        count=page.count,
+        count_is_exact=page.is_exact,
+        limit=limit,
+        offset=offset,
     )
 
 

@@ -7,7 +7,9 @@ from itertools import batched
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db import connection
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
 
 from datasets_app.generators import GENERATORS
 from datasets_app.models import Dataset, DatasetFacts, DatasetTrace, Trace, TraceSource
@@ -93,8 +95,19 @@ def _unknown(address: str) -> NotFoundError:
 def members(
     *, dataset: Dataset, split: str | None = None, family: str | None = None
 ) -> QuerySet[DatasetTrace]:
-    """Give the memberships of a dataset in order, of one split or family where asked."""
+    """Give the memberships of a dataset in order, of one split or family where asked.
+
+    With both, the index of the side that has fewer traces is walked: SQLite keeps no statistics to
+    know it by, and of a rare family it would read the whole split.
+    """
     rows = DatasetTrace.objects.filter(dataset=dataset).order_by("position")
+    if split and family is not None and connection.vendor == "sqlite":
+        in_split = dataset.train_count if split == "train" else dataset.test_count
+        is_rare = family_counts(dataset=dataset).get(family, 0) < in_split
+        # No index fits what is worked out, so the other one is taken.
+        if is_rare:
+            return rows.alias(side=Concat("split", Value(""))).filter(family=family, side=split)
+        return rows.alias(kind=Concat("family", Value(""))).filter(split=split, kind=family)
     if split:
         rows = rows.filter(split=split)
     return rows if family is None else rows.filter(family=family)
@@ -151,13 +164,14 @@ def member_page(
     """Read one page of the traces of a dataset.
 
     Without a filter the page starts at a position, which the index finds at once however far it is.
+    With one, the rows before the page are skipped within the index, and no text of theirs is read.
     """
-    rows = members(dataset=dataset, split=split, family=family)
-    if split or family is not None:
-        chosen = rows[offset : offset + limit]
+    if not split and family is None:
+        positions: Sequence[int] = range(offset, min(offset + limit, dataset.trace_count))
     else:
-        chosen = rows.filter(position__gte=offset, position__lt=offset + limit)
-    return [_as_member(row) for row in chosen.values_list(*_COLUMNS)]
+        rows = members(dataset=dataset, split=split, family=family).values_list("position", flat=True)
+        positions = list(rows[offset : offset + limit])
+    return list(members_at(dataset=dataset, positions=positions))
 
 
 def next_positions(
@@ -179,13 +193,20 @@ def next_positions(
 
 
 def count_members(*, dataset: Dataset, split: str | None = None, family: str | None = None) -> int:
-    """Count the traces of a dataset that a page's filters leave."""
+    """Count the traces of a dataset that a page's filters leave.
+
+    Of a family on one side only the smaller side is counted: the rest of the family is on the other.
+    """
     if family is not None and not split:
         return family_counts(dataset=dataset).get(family, 0)
     if family is None:
         counts = {None: dataset.trace_count, "train": dataset.train_count, "test": dataset.test_count}
         return counts.get(split or None, 0)
-    return members(dataset=dataset, split=split, family=family).count()
+    smaller = "test" if dataset.test_count <= dataset.train_count else "train"
+    on_smaller = members(dataset=dataset, split=smaller, family=family).count()
+    if split == smaller:
+        return on_smaller
+    return family_counts(dataset=dataset).get(family, 0) - on_smaller
 
 
 def family_counts(*, dataset: Dataset) -> dict[str, int]:
@@ -251,8 +272,13 @@ def trace_by_hash(*, content_hash: str) -> Trace:
 
 def positions_of_trace(*, trace: Trace, datasets: Sequence[Dataset]) -> dict[int, int]:
     """Give the first position of a trace in each of some datasets, by their row."""
-    held = DatasetTrace.objects.filter(trace=trace, dataset__in=[dataset.pk for dataset in datasets])
-    return {row["dataset"]: row["first"] for row in held.values("dataset").annotate(first=Min("position"))}
+    wanted, first = {dataset.pk for dataset in datasets}, dict[int, int]()
+    # Grouped by the database, SQLite would walk through all positions of the datasets.
+    held = DatasetTrace.objects.filter(trace=trace).order_by()
+    for dataset, position in held.values_list("dataset_id", "position"):
+        if dataset in wanted:
+            first[dataset] = min(position, first.get(dataset, position))
+    return first
 
 
 def runs_of_datasets(*, datasets: Sequence[Dataset]) -> Any:

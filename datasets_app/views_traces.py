@@ -38,6 +38,9 @@ def browser(request: HttpRequest, address: str) -> HttpResponse:
     ready, problem, positions = search.is_ready(dataset=dataset), "", []
     try:
         query = search.parse_query(text)
+        if query is not None and not ready:
+            search.plan_again(dataset=dataset)
+            ready = search.is_ready(dataset=dataset)
         limits: dict[str, Any] = {"split": split or None, "family": family, "after": after, "before": before}
         if query is None:
             positions = selectors.next_positions(dataset=dataset, **limits, limit=PER_PAGE + 1)
