@@ -105,7 +105,7 @@ class TraceSourceAdmin(LongListAdmin):
 class PublishedFilter(admin.RelatedFieldListFilter):
     """Offers the published datasets, without looking through their traces for them."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         """Name the newest contents."""
         return [(dataset.pk, str(dataset)) for dataset in list_datasets()[:CHOICES]]
 
