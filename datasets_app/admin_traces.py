@@ -70,10 +70,11 @@ class TraceAdmin(LongListAdmin):
 
     list_display = ("short_hash", "prompt_start", "step_count", "final_answer_start", "created_at")
     fields = ("content_hash", "prompt", "steps", "final_answer", "step_count", "size_bytes", "created_at")
+    ordering = ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trace]:
-        """Show what is visible, the newest first."""
-        return visible_traces().order_by("-pk")
+        """Show what is visible."""
+        return visible_traces()
 
     @admin.display(description="trace")
     def short_hash(self, trace: Trace) -> str:
@@ -139,10 +140,11 @@ class DatasetTraceAdmin(LongListAdmin):
     list_select_related = ("dataset", "trace")
     list_filter = ("split", FamilyFilter, ("dataset", PublishedFilter))
     fields = ("dataset", "position", "split", "family", "source", "licence", "meta", "trace")
+    # Not by the dataset itself: that would sort everything by its key.
+    ordering = ("dataset_id", "position")
     trace_column = "trace_id"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DatasetTrace]:
-        """Show what is published, in the order of an index: by the row of the dataset."""
+        """Show what is published."""
         published = Dataset.objects.filter(status=Dataset.Status.PUBLISHED)
-        rows = DatasetTrace.objects.filter(dataset__in=list(published.values_list("pk", flat=True)))
-        return rows.order_by("dataset_id", "position")
+        return DatasetTrace.objects.filter(dataset__in=list(published.values_list("pk", flat=True)))

@@ -7,7 +7,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router, Status
 from pydantic import Field
 
-from datasets_app import builds, selectors
+from datasets_app import builds, member_pages, selectors
 from datasets_app.build_request import BuildRequest
 from datasets_app.formats import export_lines
 from datasets_app.schemas import (
@@ -172,10 +172,13 @@ def list_members(
 ) -> MemberPage:
     """Give the traces of a dataset in order, with the verdict on each step."""
     dataset = selectors.resolve_dataset(address=key)
-    page = selectors.member_page(dataset=dataset, split=split, family=family, offset=offset, limit=limit)
+    total = member_pages.count_members(dataset=dataset, split=split, family=family)
+    page = member_pages.member_page(
+        dataset=dataset, split=split, family=family, offset=offset, limit=limit, total=total
+    )
     return MemberPage(
         items=[MemberOut.of(member) for member in page],
-        count=selectors.count_members(dataset=dataset, split=split, family=family),
+        count=total,
         limit=limit,
         offset=offset,
     )

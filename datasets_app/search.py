@@ -21,6 +21,8 @@ from datasets_app.traces import normalise_prompt
 from tunix_site.errors import InvalidInputError
 
 TABLE = "datasets_app_words"
+# On SQLite alone; PostgreSQL's index knows its words.
+VOCABULARY = "datasets_app_vocabulary"
 BATCH = 2000
 LARGEST_AT_ONCE = 10_000
 CLUSTER = "housekeeping"
@@ -31,6 +33,7 @@ MAX_WORDS = 12
 MAX_DISTINCT = 10_000
 LONGEST_WORD = 64
 SHORTEST_BEGINNING = 3
+MOST_ENDINGS = 500
 BITS = 31
 LAST = (1 << BITS) - 1
 
@@ -60,9 +63,17 @@ class Query:
         """Whether the last word may be the beginning of one."""
         return len(self.words[-1]) >= SHORTEST_BEGINNING or not self.words[-1].isascii()
 
-    def for_sqlite(self, marks: Sequence[str] = ()) -> str:
-        """The query in FTS5's language; words are letters and digits, so nothing needs escaping."""
-        return " AND ".join(f'"{word}"' for word in (*marks, *self.words)) + "*" * self.may_go_on
+    def for_sqlite(self, marks: Sequence[str] = (), endings: Sequence[str] = ()) -> str:
+        """The query in FTS5's language; words are letters and digits, so nothing needs escaping.
+
+        ``endings``: the words that begin with the last one, where they are known.
+        """
+        *first, last = (f'"{word}"' for word in (*marks, *self.words))
+        if endings:
+            last = f"({' OR '.join(f'"{word}"' for word in endings)})"
+        elif self.may_go_on:
+            last += "*"
+        return " AND ".join((*first, last))
 
     def for_postgresql(self, marks: Sequence[str] = ()) -> str:
         """The query as a tsquery."""
@@ -181,7 +192,12 @@ def find_positions(
     first = _place(dataset.pk, 0 if after is None else after + 1)
     last = _place(dataset.pk, LAST if before is None else before - 1)
     marks = _marks(split, family)
-    words = query.for_sqlite(marks) if _is_sqlite() else query.for_postgresql(marks)
+    words = query.for_postgresql(marks)
+    if _is_sqlite():
+        endings = _endings(query.words[-1]) if query.may_go_on else [query.words[-1]]
+        if not endings:
+            return []
+        words = query.for_sqlite(marks, endings if len(endings) <= MOST_ENDINGS else ())
     place = "rowid" if _is_sqlite() else "place"
     order = "ASC" if before is None else "DESC"
     sql = (
@@ -206,6 +222,7 @@ def forget_flushed(**_: object) -> None:
     with connection.cursor() as cursor:
         if _is_sqlite():
             cursor.execute(f"INSERT INTO {TABLE}({TABLE}) VALUES ('delete-all')")  # noqa: S608
+            cursor.execute(f"DELETE FROM {VOCABULARY}")  # noqa: S608
         else:
             cursor.execute(f"TRUNCATE {TABLE}")
 
@@ -222,11 +239,25 @@ def _words_of(texts: Iterable[str]) -> list[str]:
     return sorted(set(words_in("\n".join(texts))))[:MAX_DISTINCT]
 
 
+def _endings(start: str) -> list[str]:
+    """Give the indexed words that begin so, at most one more than `MOST_ENDINGS`.
+
+    FTS5 would collect all traces of all datasets that have any of them before it gave the first.
+    """
+    with connection.cursor() as cursor:
+        sql = f"SELECT word FROM {VOCABULARY} WHERE word >= %s AND word < %s ORDER BY word LIMIT %s"  # noqa: S608
+        cursor.execute(sql, [start, start + chr(0x10FFFF), MOST_ENDINGS + 1])
+        return [word for (word,) in cursor.fetchall()]
+
+
 def _insert(rows: Sequence[tuple[int, list[str]]]) -> None:
     with connection.cursor() as cursor:
         if _is_sqlite():
             sql = f"INSERT INTO {TABLE}(rowid, words) VALUES (%s, %s)"  # noqa: S608
             cursor.executemany(sql, [(place, " ".join(words)) for place, words in rows])
+            known = {word for _, words in rows for word in words if not word.startswith(MARK)}
+            sql = f"INSERT OR IGNORE INTO {VOCABULARY}(word) VALUES (%s)"  # noqa: S608
+            cursor.executemany(sql, [(word,) for word in sorted(known)])
         else:
             sql = f"INSERT INTO {TABLE}(place, words) VALUES (%s, array_to_tsvector(%s::text[]))"  # noqa: S608
             cursor.executemany(sql, [(place, words) for place, words in rows])

@@ -7,9 +7,7 @@ from itertools import batched
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Concat
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from datasets_app.generators import GENERATORS
 from datasets_app.models import Dataset, DatasetFacts, DatasetTrace, Trace, TraceSource
@@ -95,19 +93,8 @@ def _unknown(address: str) -> NotFoundError:
 def members(
     *, dataset: Dataset, split: str | None = None, family: str | None = None
 ) -> QuerySet[DatasetTrace]:
-    """Give the memberships of a dataset in order, of one split or family where asked.
-
-    With both, the index of the side that has fewer traces is walked: SQLite keeps no statistics to
-    know it by, and of a rare family it would read the whole split.
-    """
+    """Give the memberships of a dataset in order, of one split or family where asked."""
     rows = DatasetTrace.objects.filter(dataset=dataset).order_by("position")
-    if split and family is not None and connection.vendor == "sqlite":
-        in_split = dataset.train_count if split == "train" else dataset.test_count
-        is_rare = family_counts(dataset=dataset).get(family, 0) < in_split
-        # No index fits what is worked out, so the other one is taken.
-        if is_rare:
-            return rows.alias(side=Concat("split", Value(""))).filter(family=family, side=split)
-        return rows.alias(kind=Concat("family", Value(""))).filter(split=split, kind=family)
     if split:
         rows = rows.filter(split=split)
     return rows if family is None else rows.filter(family=family)
@@ -156,57 +143,6 @@ def members_at(*, dataset: Dataset, positions: Sequence[int]) -> Iterator[Member
     for some in batched(sorted(positions), 500):
         rows = members(dataset=dataset).filter(position__in=some)
         yield from map(_as_member, rows.values_list(*_COLUMNS))
-
-
-def member_page(
-    *, dataset: Dataset, split: str | None = None, family: str | None = None, offset: int = 0, limit: int = 20
-) -> list[MemberTrace]:
-    """Read one page of the traces of a dataset.
-
-    Without a filter the page starts at a position, which the index finds at once however far it is.
-    With one, the rows before the page are skipped within the index, and no text of theirs is read.
-    """
-    if not split and family is None:
-        positions: Sequence[int] = range(offset, min(offset + limit, dataset.trace_count))
-    else:
-        rows = members(dataset=dataset, split=split, family=family).values_list("position", flat=True)
-        positions = list(rows[offset : offset + limit])
-    return list(members_at(dataset=dataset, positions=positions))
-
-
-def next_positions(
-    *,
-    dataset: Dataset,
-    split: str | None = None,
-    family: str | None = None,
-    after: int | None = None,
-    before: int | None = None,
-    limit: int = 20,
-) -> list[int]:
-    """Give the positions that follow ``after`` (or lead up to ``before``) within the filters, in order."""
-    rows = members(dataset=dataset, split=split, family=family)
-    if before is not None:
-        rows = rows.filter(position__lt=before).order_by("-position")
-    elif after is not None:
-        rows = rows.filter(position__gt=after)
-    return sorted(rows.values_list("position", flat=True)[:limit])
-
-
-def count_members(*, dataset: Dataset, split: str | None = None, family: str | None = None) -> int:
-    """Count the traces of a dataset that a page's filters leave.
-
-    Of a family on one side only the smaller side is counted: the rest of the family is on the other.
-    """
-    if family is not None and not split:
-        return family_counts(dataset=dataset).get(family, 0)
-    if family is None:
-        counts = {None: dataset.trace_count, "train": dataset.train_count, "test": dataset.test_count}
-        return counts.get(split or None, 0)
-    smaller = "test" if dataset.test_count <= dataset.train_count else "train"
-    on_smaller = members(dataset=dataset, split=smaller, family=family).count()
-    if split == smaller:
-        return on_smaller
-    return family_counts(dataset=dataset).get(family, 0) - on_smaller
 
 
 def family_counts(*, dataset: Dataset) -> dict[str, int]:

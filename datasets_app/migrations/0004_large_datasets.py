@@ -7,6 +7,20 @@ from django.db import migrations, models
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+VOCABULARY = "CREATE TABLE datasets_app_vocabulary (word text NOT NULL PRIMARY KEY) WITHOUT ROWID"
+
+
+def make_vocabulary(apps, schema_editor):
+    """The words that searches on SQLite may end with; the other table cannot be asked for them quickly."""
+    if schema_editor.connection.vendor == "sqlite":
+        schema_editor.execute(VOCABULARY)
+
+
+def drop_vocabulary(apps, schema_editor):
+    if schema_editor.connection.vendor == "sqlite":
+        schema_editor.execute("DROP TABLE datasets_app_vocabulary")
+
+
 def index_anew(apps, schema_editor):
     """The words of a trace now have its split and family among them: whoever searches next starts that."""
     connection = schema_editor.connection
@@ -27,6 +41,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(make_vocabulary, drop_vocabulary),
         migrations.RunPython(index_anew, index_anew),
         migrations.CreateModel(
             name="StoredComparison",
