@@ -49,7 +49,7 @@ def main() -> None:
         result: dict[str, Any] = {"count": options.count, "versions": _versions(), "cpus": os.cpu_count()}
         for part in options.parts:
             call = [sys.executable, __file__, *given, "--part", part]
-            done = subprocess.run(call, check=True, capture_output=True, text=True)
+            done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
             result[part] = json.loads(done.stdout.splitlines()[-1])
         result["load_average"] = [round(load, 2) for load in os.getloadavg()]
         print(json.dumps(result, indent=1))
@@ -145,7 +145,7 @@ def _routes(first: Any, second: Any) -> Iterator[str]:
         yield from (f"{card}?{chosen}&page={page}" for page in (1, count // 80, 10**8))
         yield from (f"{card}traces/?{chosen}&{at}" for at in ("", f"after={count // 2}", f"before={count}"))
     words = ("walrus", "what", "wh", "what is trace", "alpha beta", "nowhere", "1", "cup alpha")
-    words = (*words, "ball cup", f"{count // 2}")
+    words = (*words, "trac", "wha", "ball cup", f"{count // 2}")
     for word in words:
         for chosen in FILTERS:
             query = f"{card}traces/?q={quote(word)}&{chosen}"

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -35,6 +36,14 @@ class CappedPaginator(AnyPaginator):
         return int(rows[:MOST_LISTED].count())
 
 
+class FixedOrder(ChangeList):
+    """A list in the admin's own order, whatever the address asks for: any other would sort all rows."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Give the order that an index has."""
+        return list(self.model_admin.get_ordering(request))
+
+
 class LongListAdmin(ReadOnlyAdmin):
     """Rows in one order, which an index has; found by hash only, for texts are searched elsewhere."""
 
@@ -49,6 +58,10 @@ class LongListAdmin(ReadOnlyAdmin):
     list_per_page = 50
     # Where the row names its trace.
     trace_column = "pk"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """List in one order."""
+        return FixedOrder
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

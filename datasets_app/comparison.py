@@ -97,19 +97,26 @@ def _other_places(found: Comparison) -> tuple[dict[int, list[Place]], list[Place
     return left, right
 
 
-def _match_traces(found: Comparison, left: dict[int, list[Place]], right: Iterable[Place]) -> list[Place]:
-    """Take the traces that both sides have out of the first, and give those that only the second has."""
-    unmatched = []
+def _match_traces(found: Comparison, left: dict[int, list[Place]], right: list[Place]) -> list[Place]:
+    """Take the traces that both sides have out of the first, and give those that only the second has.
+
+    Those that are on the same side of the split go first: what is left of a trace has moved.
+    """
+    elsewhere, unmatched = [], []
     for place in right:
-        places = left.get(place[1])
+        places = left.get(place[1], [])
+        same = next((one for one in places if one[2] == place[2]), None)
+        if same is None:
+            elsewhere.append(place)
+        else:
+            places.remove(same)
+            found.unchanged += 1
+    for place in elsewhere:
+        places = left.get(place[1], [])
         if not places:
             unmatched.append(place)
             continue
-        same_split = next((at for at, one in enumerate(places) if one[2] == place[2]), None)
-        before = places.pop(same_split or 0)
-        if same_split is not None:
-            found.unchanged += 1
-            continue
+        before = places.pop(0)
         found.moved += 1
         if found.moved <= NAMED:
             found.examples["moved"].append(Change("", before[0], place[0], ["split"]))
