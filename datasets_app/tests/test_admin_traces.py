@@ -41,11 +41,11 @@ def test_no_more_rows_are_counted_than_can_be_listed(listed, dataset, monkeypatc
     assert all("LIMIT 20" in sql for sql in counted)
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plan")
 @pytest.mark.parametrize("query", [{}, {"o": "4"}, {"split__exact": "test"}, {"family": "cups"}])
 def test_places_in_datasets_come_in_the_order_of_an_index(listed, dataset, query):
     found = listed("datasettrace", **query).context["cl"].queryset
-    assert "TEMP B-TREE" not in found.explain()
+    # PostgreSQL may sort so few rows all the same.
+    assert connection.vendor != "sqlite" or "TEMP B-TREE" not in found.explain()
     positions = [row.position for row in found]
     assert positions == sorted(positions)
 

@@ -47,13 +47,14 @@ def test_a_far_filtered_page_skips_in_the_index_and_from_the_nearer_end(mixed):
     assert "OFFSET" not in reading
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL knows by its statistics")
 @pytest.mark.parametrize(
     ("split", "family", "index"),
     [("train", "cups", "members_of_family"), ("test", "", "members_of_split")],
 )
 def test_with_two_filters_the_index_with_fewer_rows_is_walked(mixed, split, family, index):
-    assert index in _narrowed(dataset=mixed, split=split, family=family).explain()
+    plan = _narrowed(dataset=mixed, split=split, family=family).explain()
+    # PostgreSQL decides by its statistics.
+    assert connection.vendor != "sqlite" or index in plan
 
 
 def test_places_of_a_trace_are_found_without_grouping_the_datasets(mixed):
