@@ -14,17 +14,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from datasets_app import admin_imports, builds
+from datasets_app import admin_imports, admin_traces, builds
 from datasets_app.admin_actions import DatasetActions
 from datasets_app.build_request import BuildRequest
 from datasets_app.forms import BuildForm, SeedForm
-from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace, TraceSource
-from datasets_app.selectors import list_datasets, visible_traces
+from datasets_app.models import BuildTask, Dataset
+from datasets_app.selectors import list_datasets
 from datasets_app.verification import check_dataset
 from tunix_site.admin import ReadOnlyAdmin
 from tunix_site.errors import UserError
 
-__all__ = ["admin_imports"]  # importing it registers its page
+__all__ = ["admin_imports", "admin_traces"]  # importing them registers their pages
 
 MOST_CHECKED = 20
 
@@ -157,65 +157,6 @@ class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
             text = f"{result.dataset.address} is there already with this content. Nothing changed."
             self.message_user(request, text, messages.INFO)
         return redirect("admin:datasets_app_dataset_change", result.dataset.pk)
-
-
-@admin.register(Trace)
-class TraceAdmin(ReadOnlyAdmin):
-    """Stored traces."""
-
-    list_display = ("short_hash", "prompt_start", "step_count", "final_answer_start", "created_at")
-    search_fields = ("content_hash__startswith", "prompt")
-    fields = ("content_hash", "prompt", "steps", "final_answer", "step_count", "size_bytes", "created_at")
-    show_full_result_count = False
-    list_per_page = 50
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Trace]:
-        """Show what is visible, the newest first."""
-        return visible_traces().order_by("-pk")
-
-    @admin.display(description="trace")
-    def short_hash(self, trace: Trace) -> str:
-        """Give the beginning of the hash."""
-        return trace.content_hash[:12]
-
-    @admin.display(description="prompt")
-    def prompt_start(self, trace: Trace) -> str:
-        """Give the beginning of the prompt."""
-        return trace.prompt[:100]
-
-    @admin.display(description="answer")
-    def final_answer_start(self, trace: Trace) -> str:
-        """Give the beginning of the answer."""
-        return trace.final_answer[:40]
-
-
-@admin.register(TraceSource)
-class TraceSourceAdmin(ReadOnlyAdmin):
-    """Where traces were handed in from."""
-
-    list_display = ("trace", "source", "licence", "family", "created_at")
-    list_select_related = ("trace",)
-    search_fields = ("source",)
-    fields = ("trace", "source", "licence", "family", "meta", "created_at")
-    show_full_result_count = False
-
-
-@admin.register(DatasetTrace)
-class DatasetTraceAdmin(ReadOnlyAdmin):
-    """The traces of published datasets, in order."""
-
-    list_display = ("dataset", "position", "split", "family", "trace")
-    list_select_related = ("dataset", "trace")
-    list_filter = ("split", "family", ("dataset", admin.RelatedOnlyFieldListFilter))
-    search_fields = ("trace__content_hash__startswith", "trace__prompt")
-    fields = ("dataset", "position", "split", "family", "source", "licence", "meta", "trace")
-    show_full_result_count = False
-    list_per_page = 50
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[DatasetTrace]:
-        """Show what is published."""
-        rows = DatasetTrace.objects.filter(dataset__status=Dataset.Status.PUBLISHED)
-        return rows.order_by("-dataset", "position")
 
 
 @admin.register(BuildTask)

@@ -7,7 +7,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router, Status
 from pydantic import Field
 
-from datasets_app import builds, selectors
+from datasets_app import builds, member_pages, selectors
 from datasets_app.build_request import BuildRequest
 from datasets_app.formats import export_lines
 from datasets_app.schemas import (
@@ -30,6 +30,7 @@ from datasets_app.schemas import (
     TraceStoredOut,
 )
 from datasets_app.services import StoredTrace, store_handed_in
+from datasets_app.stored_pages import stored_page
 from tunix_site.auth import OPERATE, READ, identify
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 
@@ -79,14 +80,13 @@ def list_traces(
     content_hash: ShortText | None = None,
 ) -> TracePage:
     """Give the stored traces, the newest first; of one source or with one hash where asked."""
-    rows = selectors.visible_traces()
-    if source is not None:
-        rows = rows.filter(sources__source=source)
-    if content_hash is not None:
-        rows = rows.filter(content_hash=content_hash)
-    page = rows.order_by("-pk").prefetch_related("sources")[offset : offset + limit]
+    page = stored_page(source=source, content_hash=content_hash, offset=offset, limit=limit)
     return TracePage(
-        items=[TraceOut.of(trace) for trace in page], count=rows.count(), limit=limit, offset=offset
+        items=[TraceOut.of(trace) for trace in page.traces],
+        count=page.count,
+        count_is_exact=page.is_exact,
+        limit=limit,
+        offset=offset,
     )
 
 
@@ -172,10 +172,13 @@ def list_members(
 ) -> MemberPage:
     """Give the traces of a dataset in order, with the verdict on each step."""
     dataset = selectors.resolve_dataset(address=key)
-    page = selectors.member_page(dataset=dataset, split=split, family=family, offset=offset, limit=limit)
+    total = member_pages.count_members(dataset=dataset, split=split, family=family)
+    page = member_pages.member_page(
+        dataset=dataset, split=split, family=family, offset=offset, limit=limit, total=total
+    )
     return MemberPage(
         items=[MemberOut.of(member) for member in page],
-        count=selectors.count_members(dataset=dataset, split=split, family=family),
+        count=total,
         limit=limit,
         offset=offset,
     )

@@ -8,10 +8,10 @@ from ninja import Router, Status
 from pydantic import Field
 
 from datasets_app.cards import croissant, dataset_card
-from datasets_app.comparison import compare
+from datasets_app.comparisons import comparison_of
 from datasets_app.models import QualityReport
 from datasets_app.quality import reports
-from datasets_app.quality_schemas import ComparisonOut, ReportIn, ReportOut
+from datasets_app.quality_schemas import ComparisonOut, ComparisonPendingOut, ReportIn, ReportOut
 from datasets_app.selectors import resolve_dataset
 from tunix_site.auth import OPERATE, READ, identify
 from tunix_site.errors import NotFoundError
@@ -28,11 +28,24 @@ def _text(content_type: str) -> dict[str, Any]:
 Address = Annotated[str, Field(min_length=1, max_length=200, description="KEY or KEY@HASHPREFIX")]
 
 
-@router.get("compare", auth=READ, response={200: ComparisonOut, **ERRORS}, summary="Compare two datasets")
-def compare_datasets(request: HttpRequest, a: Address, b: Address) -> ComparisonOut:
-    """Say what was added, removed and changed (by prompt) from ``a`` to ``b``."""
-    found = compare(a=resolve_dataset(address=a), b=resolve_dataset(address=b))
-    return ComparisonOut.model_validate(found.as_json())
+@router.get(
+    "compare",
+    auth=READ,
+    response={200: ComparisonOut, 202: ComparisonPendingOut, **ERRORS},
+    summary="Compare two datasets",
+)
+def compare_datasets(
+    request: HttpRequest, a: Address, b: Address
+) -> Status[ComparisonOut] | Status[ComparisonPendingOut]:
+    """Say what was added, removed and changed (by prompt) from ``a`` to ``b``.
+
+    202 while datasets of more than 20,000 traces together are compared in the queue: ask again.
+    """
+    row = comparison_of(a=resolve_dataset(address=a), b=resolve_dataset(address=b))
+    if row.content:
+        return Status(200, ComparisonOut.model_validate(row.content))
+    pending = ComparisonPendingOut(a=row.a.address, b=row.b.address, status=row.status, error=row.error)
+    return Status(202, pending)
 
 
 @router.get("{key}/quality", auth=READ, response={200: ReportOut, **ERRORS}, summary="Newest quality report")

@@ -1,17 +1,18 @@
 """Two datasets side by side: what was added, removed and changed, by prompt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import batched, zip_longest
 from typing import Any
 
-from datasets_app.models import Dataset, DatasetTrace
+from datasets_app.models import Dataset, DatasetTrace, Trace
 from datasets_app.selectors import members_at
 
 NAMED = 50
 CHUNK = 5000
 
-type Place = tuple[int, str, str]
-"""Position, trace hash, split."""
+type Place = tuple[int, int, str]
+"""Position, row of the trace, split."""
 
 
 @dataclass(slots=True)
@@ -54,46 +55,80 @@ class Comparison:
 def compare(*, a: Dataset, b: Dataset) -> Comparison:
     """Match the traces of two datasets by their hash, then what is left by normalised prompt.
 
-    Only hashes are read, and texts of the named examples alone.
+    Memory grows with what differs in trace or place, not with the datasets. Only rows are read, and
+    texts of the named examples alone.
     """
     found = Comparison(a, b)
-    left = _places(a)
-    pairs: list[tuple[Place | None, Place | None]] = []
-    unmatched: list[tuple[str, Place]] = []
-    for prompt, place in _rows(b):
-        same = next((one for one in left.get(prompt, ()) if one[1] == place[1]), None)
-        if same is None:
-            unmatched.append((prompt, place))
-            continue
-        left[prompt].remove(same)
-        if same[2] == place[2]:
-            found.unchanged += 1
-        else:
-            found.moved += 1
-            if found.moved <= NAMED:
-                found.examples["moved"].append(Change("", same[0], place[0], ["split"]))
-    for prompt, place in unmatched:
-        before = left.get(prompt)
-        pairs.append((before.pop(0) if before else None, place))
-    pairs += [(place, None) for places in left.values() for place in places]
-    for before_place, after in pairs:
-        _count(found, before_place, after)
+    left, right = _other_places(found)
+    unmatched = _match_traces(found, left, right)
+    removed = sorted(place for places in left.values() for place in places)
+    prompts: dict[str, list[Place]] = {}
+    for place, prompt in _prompts_of(removed):
+        prompts.setdefault(prompt, []).append(place)
+    for place, prompt in _prompts_of(unmatched):
+        before = prompts.get(prompt)
+        _count(found, before.pop(0) if before else None, place)
+    for place in sorted(place for places in prompts.values() for place in places):
+        _count(found, place, None)
     _describe(found)
     return found
 
 
-def _rows(dataset: Dataset) -> Iterator[tuple[str, Place]]:
+def _rows(dataset: Dataset) -> Iterator[Place]:
     rows = DatasetTrace.objects.filter(dataset=dataset).order_by("position")
-    columns = rows.values_list("trace__prompt_hash", "position", "trace__content_hash", "split")
-    for prompt, position, content_hash, split in columns.iterator(chunk_size=CHUNK):
-        yield prompt, (position, content_hash, split)
+    return rows.values_list("position", "trace_id", "split").iterator(chunk_size=CHUNK)
 
 
-def _places(dataset: Dataset) -> dict[str, list[Place]]:
-    places: dict[str, list[Place]] = {}
-    for prompt, place in _rows(dataset):
-        places.setdefault(prompt, []).append(place)
-    return places
+def _other_places(found: Comparison) -> tuple[dict[int, list[Place]], list[Place]]:
+    """Walk both sides at once, and give what does not stand at the same place on the other side.
+
+    The first side comes by trace, the second in order.
+    """
+    left: dict[int, list[Place]] = {}
+    right: list[Place] = []
+    for before, after in zip_longest(_rows(found.a), _rows(found.b)):
+        if before == after:
+            found.unchanged += 1
+            continue
+        if before is not None:
+            left.setdefault(before[1], []).append(before)
+        if after is not None:
+            right.append(after)
+    return left, right
+
+
+def _match_traces(found: Comparison, left: dict[int, list[Place]], right: list[Place]) -> list[Place]:
+    """Take the traces that both sides have out of the first, and give those that only the second has.
+
+    Those that are on the same side of the split go first: what is left of a trace has moved.
+    """
+    elsewhere, unmatched = [], []
+    for place in right:
+        places = left.get(place[1], [])
+        same = next((one for one in places if one[2] == place[2]), None)
+        if same is None:
+            elsewhere.append(place)
+        else:
+            places.remove(same)
+            found.unchanged += 1
+    for place in elsewhere:
+        places = left.get(place[1], [])
+        if not places:
+            unmatched.append(place)
+            continue
+        before = places.pop(0)
+        found.moved += 1
+        if found.moved <= NAMED:
+            found.examples["moved"].append(Change("", before[0], place[0], ["split"]))
+    return unmatched
+
+
+def _prompts_of(places: Iterable[Place]) -> Iterator[tuple[Place, str]]:
+    """Give places with the hash of their normalised prompt, in their order."""
+    for some in batched(places, CHUNK):
+        wanted = {trace for _, trace, _ in some}
+        hashes = dict(Trace.objects.filter(pk__in=wanted).values_list("pk", "prompt_hash"))
+        yield from ((place, hashes[place[1]]) for place in some)
 
 
 def _count(found: Comparison, before: Place | None, after: Place | None) -> None:

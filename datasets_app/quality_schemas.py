@@ -72,6 +72,15 @@ class ChangeOut(Schema):
     what: list[str] = Field(description="steps, final_answer, split, prompt")
 
 
+class ComparisonPendingOut(Schema):
+    """A comparison of large datasets that is not made yet: ask again."""
+
+    a: str
+    b: str
+    status: str = Field(description="queued, running, or failed")
+    error: str
+
+
 class ComparisonOut(Schema):
     """Two datasets side by side: ``a`` the one before, ``b`` the one after."""
 

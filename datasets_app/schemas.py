@@ -149,6 +149,10 @@ class TracePage(Schema):
 
     items: list[TraceOut]
     count: int
+    count_is_exact: bool = Field(
+        description="false beyond 10,000 traces: count then has also those that only an unfinished build "
+        "or a deleted dataset holds, and pages leave these out"
+    )
     limit: int
     offset: int
 

@@ -2,12 +2,15 @@
 
 The words of a trace are indexed under its place, a number made of dataset and position, so results
 come in order straight from the index and a page costs the same wherever it lies. Words are
-normalised here, so that both databases find the same.
+normalised here, so that both databases find the same. Split and family stand in the index as two
+more words, which nobody can type: a common word in a rare family is found without reading a row.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -18,16 +21,25 @@ from datasets_app.traces import normalise_prompt
 from tunix_site.errors import InvalidInputError
 
 TABLE = "datasets_app_words"
+# On SQLite alone; PostgreSQL's index knows its words.
+VOCABULARY = "datasets_app_vocabulary"
 BATCH = 2000
 LARGEST_AT_ONCE = 10_000
 CLUSTER = "housekeeping"
+SILENT_AFTER = timedelta(minutes=10)
 RUN_INDEX = "datasets_app.tasks.run_search_index"
 MAX_QUERY = 200
 MAX_WORDS = 12
 MAX_DISTINCT = 10_000
 LONGEST_WORD = 64
+SHORTEST_BEGINNING = 3
+MOST_ENDINGS = 500
 BITS = 31
 LAST = (1 << BITS) - 1
+
+# A letter of private use begins what marks a split or a family: the index takes it for a part of a
+# word, and `words_in` never gives it.
+MARK = "\ue000"
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -39,19 +51,33 @@ def words_in(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Words that must all occur; the last may be the beginning of one."""
+    """Words that must all occur; the last may be the beginning of one.
+
+    Not so with one or two Latin letters or digits: with them begin the words of a whole dataset.
+    """
 
     words: tuple[str, ...]
 
     @property
-    def for_sqlite(self) -> str:
-        """The query in FTS5's language; words are letters and digits, so nothing needs escaping."""
-        return " AND ".join(f'"{word}"' for word in self.words) + "*"
+    def may_go_on(self) -> bool:
+        """Whether the last word may be the beginning of one."""
+        return len(self.words[-1]) >= SHORTEST_BEGINNING or not self.words[-1].isascii()
 
-    @property
-    def for_postgresql(self) -> str:
+    def for_sqlite(self, marks: Sequence[str] = (), endings: Sequence[str] = ()) -> str:
+        """The query in FTS5's language; words are letters and digits, so nothing needs escaping.
+
+        ``endings``: the words that begin with the last one, where they are known.
+        """
+        *first, last = (f'"{word}"' for word in (*marks, *self.words))
+        if endings:
+            last = f"({' OR '.join(f'"{word}"' for word in endings)})"
+        elif self.may_go_on:
+            last += "*"
+        return " AND ".join((*first, last))
+
+    def for_postgresql(self, marks: Sequence[str] = ()) -> str:
         """The query as a tsquery."""
-        return " & ".join(f"'{word}'" for word in self.words) + ":*"
+        return " & ".join(f"'{word}'" for word in (*marks, *self.words)) + ":*" * self.may_go_on
 
 
 def parse_query(text: str) -> Query | None:
@@ -80,6 +106,16 @@ def plan_index(*, dataset: Dataset) -> None:
         build_index(dataset_id=dataset.pk)
     else:
         async_task(RUN_INDEX, dataset.pk, cluster=CLUSTER, task_name=f"search-{dataset.pk}")
+
+
+def plan_again(*, dataset: Dataset) -> None:
+    """Plan an index that nobody works at: it was never asked for, was dropped, or its worker was lost."""
+    index, made = SearchIndex.objects.get_or_create(dataset=dataset)
+    silent = SearchIndex.objects.filter(
+        dataset=dataset, ready=False, updated_at__lt=timezone.now() - SILENT_AFTER
+    )
+    if made or silent.update(updated_at=timezone.now()):
+        plan_index(dataset=index.dataset)
 
 
 def build_index(*, dataset_id: int) -> bool:
@@ -120,13 +156,23 @@ def _rows(dataset_id: int, start: int, stop: int) -> list[tuple[int, list[str]]]
     members = DatasetTrace.objects.filter(
         dataset_id=dataset_id, position__gte=start, position__lt=stop
     ).order_by("position")
-    columns = ("position", "trace__prompt", "trace__steps", "trace__final_answer")
+    columns = ("position", "split", "family", "trace__prompt", "trace__steps", "trace__final_answer")
     return [
         (
             _place(dataset_id, position),
-            _words_of([prompt, *(step["content"] for step in steps), answer]),
+            _words_of([prompt, *(step["content"] for step in steps), answer]) + _marks(split, family),
         )
-        for position, prompt, steps, answer in members.values_list(*columns)
+        for position, split, family, prompt, steps, answer in members.values_list(*columns)
+    ]
+
+
+def _marks(split: str | None, family: str | None) -> list[str]:
+    """Give the words that stand for a split and a family; none for what is None."""
+    told = (("split", split), ("family", family))
+    return [
+        MARK + hashlib.blake2b(f"{name} {value}".encode(), digest_size=8).hexdigest()
+        for name, value in told
+        if value is not None
     ]
 
 
@@ -145,27 +191,22 @@ def find_positions(
         return []
     first = _place(dataset.pk, 0 if after is None else after + 1)
     last = _place(dataset.pk, LAST if before is None else before - 1)
-    clauses = ["w.{place} BETWEEN %s AND %s", _match()]
-    values: list[int | str] = [first, last, _language(query)]
-    narrow: list[str] = []
-    for column, value in (("split", split), ("family", family)):
-        if value is not None:
-            clauses.append(f"m.{column} = %s")
-            narrow.append(value)
-    join = ""
-    if narrow:
-        start = _place(dataset.pk, 0)
-        join = "JOIN datasets_app_datasettrace m ON m.dataset_id = %s "
-        join += f"AND m.position = w.{{place}} - {start} "
-        values.insert(0, dataset.pk)
+    marks = _marks(split, family)
+    words = query.for_postgresql(marks)
+    if _is_sqlite():
+        endings = _endings(query.words[-1]) if query.may_go_on else [query.words[-1]]
+        if not endings:
+            return []
+        words = query.for_sqlite(marks, endings if len(endings) <= MOST_ENDINGS else ())
+    place = "rowid" if _is_sqlite() else "place"
     order = "ASC" if before is None else "DESC"
     sql = (
-        f"SELECT w.{{place}} FROM {TABLE} w {join}"  # noqa: S608 - no value in it
-        f"WHERE {' AND '.join(clauses)} ORDER BY w.{{place}} {order} LIMIT %s"
-    ).format(place="rowid" if _is_sqlite() else "place")
+        f"SELECT {place} FROM {TABLE} "  # noqa: S608 - no value in it
+        f"WHERE {place} BETWEEN %s AND %s AND {_match()} ORDER BY {place} {order} LIMIT %s"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, *narrow, limit])
-        return sorted(place & LAST for (place,) in cursor.fetchall())
+        cursor.execute(sql, [first, last, words, limit])
+        return sorted(found & LAST for (found,) in cursor.fetchall())
 
 
 def _place(dataset_id: int, position: int) -> int:
@@ -181,6 +222,7 @@ def forget_flushed(**_: object) -> None:
     with connection.cursor() as cursor:
         if _is_sqlite():
             cursor.execute(f"INSERT INTO {TABLE}({TABLE}) VALUES ('delete-all')")  # noqa: S608
+            cursor.execute(f"DELETE FROM {VOCABULARY}")  # noqa: S608
         else:
             cursor.execute(f"TRUNCATE {TABLE}")
 
@@ -190,15 +232,22 @@ def _is_sqlite() -> bool:
 
 
 def _match() -> str:
-    return f"{TABLE} MATCH %s" if _is_sqlite() else "w.words @@ %s::tsquery"
-
-
-def _language(query: Query) -> str:
-    return query.for_sqlite if _is_sqlite() else query.for_postgresql
+    return f"{TABLE} MATCH %s" if _is_sqlite() else "words @@ %s::tsquery"
 
 
 def _words_of(texts: Iterable[str]) -> list[str]:
     return sorted(set(words_in("\n".join(texts))))[:MAX_DISTINCT]
+
+
+def _endings(start: str) -> list[str]:
+    """Give the indexed words that begin so, at most one more than `MOST_ENDINGS`.
+
+    FTS5 would collect all traces of all datasets that have any of them before it gave the first.
+    """
+    with connection.cursor() as cursor:
+        sql = f"SELECT word FROM {VOCABULARY} WHERE word >= %s AND word < %s ORDER BY word LIMIT %s"  # noqa: S608
+        cursor.execute(sql, [start, start + chr(0x10FFFF), MOST_ENDINGS + 1])
+        return [word for (word,) in cursor.fetchall()]
 
 
 def _insert(rows: Sequence[tuple[int, list[str]]]) -> None:
@@ -206,6 +255,9 @@ def _insert(rows: Sequence[tuple[int, list[str]]]) -> None:
         if _is_sqlite():
             sql = f"INSERT INTO {TABLE}(rowid, words) VALUES (%s, %s)"  # noqa: S608
             cursor.executemany(sql, [(place, " ".join(words)) for place, words in rows])
+            known = {word for _, words in rows for word in words if not word.startswith(MARK)}
+            sql = f"INSERT OR IGNORE INTO {VOCABULARY}(word) VALUES (%s)"  # noqa: S608
+            cursor.executemany(sql, [(word,) for word in sorted(known)])
         else:
             sql = f"INSERT INTO {TABLE}(place, words) VALUES (%s, array_to_tsvector(%s::text[]))"  # noqa: S608
             cursor.executemany(sql, [(place, words) for place, words in rows])

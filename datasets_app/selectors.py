@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from datasets_app.generators import GENERATORS
 from datasets_app.models import Dataset, DatasetFacts, DatasetTrace, Trace, TraceSource
@@ -144,49 +144,6 @@ def members_at(*, dataset: Dataset, positions: Sequence[int]) -> Iterator[Member
         yield from map(_as_member, rows.values_list(*_COLUMNS))
 
 
-def member_page(
-    *, dataset: Dataset, split: str | None = None, family: str | None = None, offset: int = 0, limit: int = 20
-) -> list[MemberTrace]:
-    """Read one page of the traces of a dataset.
-
-    Without a filter the page starts at a position, which the index finds at once however far it is.
-    """
-    rows = members(dataset=dataset, split=split, family=family)
-    if split or family is not None:
-        chosen = rows[offset : offset + limit]
-    else:
-        chosen = rows.filter(position__gte=offset, position__lt=offset + limit)
-    return [_as_member(row) for row in chosen.values_list(*_COLUMNS)]
-
-
-def next_positions(
-    *,
-    dataset: Dataset,
-    split: str | None = None,
-    family: str | None = None,
-    after: int | None = None,
-    before: int | None = None,
-    limit: int = 20,
-) -> list[int]:
-    """Give the positions that follow ``after`` (or lead up to ``before``) within the filters, in order."""
-    rows = members(dataset=dataset, split=split, family=family)
-    if before is not None:
-        rows = rows.filter(position__lt=before).order_by("-position")
-    elif after is not None:
-        rows = rows.filter(position__gt=after)
-    return sorted(rows.values_list("position", flat=True)[:limit])
-
-
-def count_members(*, dataset: Dataset, split: str | None = None, family: str | None = None) -> int:
-    """Count the traces of a dataset that a page's filters leave."""
-    if family is not None and not split:
-        return family_counts(dataset=dataset).get(family, 0)
-    if family is None:
-        counts = {None: dataset.trace_count, "train": dataset.train_count, "test": dataset.test_count}
-        return counts.get(split or None, 0)
-    return members(dataset=dataset, split=split, family=family).count()
-
-
 def family_counts(*, dataset: Dataset) -> dict[str, int]:
     """Count the traces of each family (the empty name: of none)."""
     facts = DatasetFacts.objects.filter(dataset=dataset).first()
@@ -250,8 +207,13 @@ def trace_by_hash(*, content_hash: str) -> Trace:
 
 def positions_of_trace(*, trace: Trace, datasets: Sequence[Dataset]) -> dict[int, int]:
     """Give the first position of a trace in each of some datasets, by their row."""
-    held = DatasetTrace.objects.filter(trace=trace, dataset__in=[dataset.pk for dataset in datasets])
-    return {row["dataset"]: row["first"] for row in held.values("dataset").annotate(first=Min("position"))}
+    wanted, first = {dataset.pk for dataset in datasets}, dict[int, int]()
+    # Grouped by the database, SQLite would walk through all positions of the datasets.
+    held = DatasetTrace.objects.filter(trace=trace).order_by()
+    for dataset, position in held.values_list("dataset_id", "position"):
+        if dataset in wanted:
+            first[dataset] = min(position, first.get(dataset, position))
+    return first
 
 
 def runs_of_datasets(*, datasets: Sequence[Dataset]) -> Any:

@@ -1,6 +1,7 @@
 """What the queue calls; thin, for its arguments are ids only."""
 
 from datasets_app.builds import run_queued_build
+from datasets_app.comparisons import run_comparison as carry_out_comparison
 from datasets_app.imports.queue import run_queued_import
 from datasets_app.quality.reports import run_report
 from datasets_app.search import build_index
@@ -24,3 +25,8 @@ def run_quality_report(report_id: int) -> None:
 def run_search_index(dataset_id: int) -> None:
     """Make the words of one dataset searchable."""
     build_index(dataset_id=dataset_id)
+
+
+def run_comparison(comparison_id: int) -> None:
+    """Compare two large datasets."""
+    carry_out_comparison(comparison_id=comparison_id)

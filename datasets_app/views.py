@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from datasets_app import selectors
+from datasets_app import member_pages, selectors
 from datasets_app.formats import WRITERS
 from datasets_app.generators import FAMILIES, GENERATORS
 from datasets_app.models import Dataset
@@ -50,11 +50,16 @@ def dataset_detail(request: HttpRequest, address: str) -> HttpResponse:
     split = split if split in SPLITS else ""
     family = request.GET.get("family")
     family = family if family in families else None
-    total = selectors.count_members(dataset=dataset, split=split or None, family=family)
+    total = member_pages.count_members(dataset=dataset, split=split or None, family=family)
     pages = max(1, -(-total // PER_PAGE))
     page = min(_whole(request.GET.get("page"), default=1), pages)
-    found = selectors.member_page(
-        dataset=dataset, split=split or None, family=family, offset=(page - 1) * PER_PAGE, limit=PER_PAGE
+    found = member_pages.member_page(
+        dataset=dataset,
+        split=split or None,
+        family=family,
+        offset=(page - 1) * PER_PAGE,
+        limit=PER_PAGE,
+        total=total,
     )
     chosen = {"split": split} if split else {}
     chosen |= {"family": family} if family is not None else {}

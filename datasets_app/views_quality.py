@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from datasets_app import selectors
-from datasets_app.comparison import compare
+from datasets_app.comparisons import comparison_of
 from datasets_app.models import Dataset
 from datasets_app.quality import reports
 from tunix_site.errors import UserError
@@ -103,7 +103,10 @@ def _operator(request: HttpRequest) -> User | None:
 
 @require_safe
 def comparison(request: HttpRequest) -> HttpResponse:
-    """Show what was added, removed and changed between two datasets."""
+    """Show what was added, removed and changed between two datasets.
+
+    Large ones are compared in the queue; until then the page comes anew every two seconds.
+    """
     a, b = request.GET.get("a", "").strip(), request.GET.get("b", "").strip()
     context: dict[str, Any] = {
         "a": a,
@@ -112,9 +115,13 @@ def comparison(request: HttpRequest) -> HttpResponse:
     }
     if a and b:
         try:
-            context["found"] = compare(
+            row = comparison_of(
                 a=selectors.resolve_dataset(address=a), b=selectors.resolve_dataset(address=b)
             )
+            context |= {"found": row.content, "problem": row.error, "waiting": not row.has_ended}
         except UserError as error:
             context["problem"] = str(error)
-    return render(request, "datasets_app/compare.html", context)
+    response = render(request, "datasets_app/compare.html", context)
+    if context.get("waiting"):
+        response.headers["Refresh"] = "2"
+    return response

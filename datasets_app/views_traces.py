@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from datasets_app import search, selectors
+from datasets_app import member_pages, search, selectors
 from datasets_app.generators import FAMILIES
 from datasets_app.quality.lengths import lengths_of
 from datasets_app.quality.steps import check_trace
@@ -38,9 +38,12 @@ def browser(request: HttpRequest, address: str) -> HttpResponse:
     ready, problem, positions = search.is_ready(dataset=dataset), "", []
     try:
         query = search.parse_query(text)
+        if query is not None and not ready:
+            search.plan_again(dataset=dataset)
+            ready = search.is_ready(dataset=dataset)
         limits: dict[str, Any] = {"split": split or None, "family": family, "after": after, "before": before}
         if query is None:
-            positions = selectors.next_positions(dataset=dataset, **limits, limit=PER_PAGE + 1)
+            positions = member_pages.next_positions(dataset=dataset, **limits, limit=PER_PAGE + 1)
         elif ready:
             positions = search.find_positions(dataset=dataset, query=query, **limits, limit=PER_PAGE + 1)
     except UserError as error:

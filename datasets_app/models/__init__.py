@@ -1,5 +1,6 @@
 """Tables of the datasets app: traces, datasets, and the tasks that make them."""
 
+from datasets_app.models.comparison import StoredComparison
 from datasets_app.models.content import (
     HASH_LENGTH,
     SHORT_HASH,
@@ -27,6 +28,7 @@ __all__ = [
     "QualityReport",
     "SearchIndex",
     "Split",
+    "StoredComparison",
     "Trace",
     "TraceSource",
 ]

@@ -7,10 +7,11 @@ band agree; with 24 bands of 4 values a pair of Jaccard similarity 0.7 is missed
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import batched
 
+from datasets_app.quality.repeated import repeated
 from datasets_app.quality.text import SHINGLE, hash64, jaccard, runs_of, words_of
 
 THRESHOLD = 0.7
@@ -21,6 +22,8 @@ EMPTY = 2**64 - 1
 NEIGHBOURS = 40
 MOST_PAIRS = 1_000_000
 PAIRS_AT_ONCE = 2000
+ROW_BITS = 32
+ROW_MASK = (1 << ROW_BITS) - 1
 
 type Texts = Callable[[Sequence[int]], dict[int, str]]
 """Gives the whole texts of some positions."""
@@ -66,20 +69,16 @@ def signature(runs: Iterable[int]) -> list[int]:
 
 
 class DuplicateFinder:
-    """Takes traces in one by one; memory is some 200 bytes a trace."""
+    """Takes traces in one by one; memory is 208 bytes a trace, and what the candidates need in `find`."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, int] = {}
-        self._groups: dict[int, list[int]] = defaultdict(list)
         self._positions = array("Q")
+        self._whole = array("Q")
         self._bands = array("Q")
 
     def add(self, position: int, words: Sequence[str]) -> None:
         """Take in the normalised words of the trace at a position."""
-        first = self._seen.setdefault(hash64(" ".join(words)), position)
-        if first != position:
-            self._groups[first].append(position)
-            return
+        self._whole.append(hash64(" ".join(words)))
         values = signature(runs_of(words, SHINGLE))
         self._positions.append(position)
         for band in range(BANDS):
@@ -87,39 +86,39 @@ class DuplicateFinder:
 
     def find(self, texts: Texts, tell: Callable[[], None] = lambda: None) -> Duplicates:
         """Verify the candidates on their texts and give what is left."""
-        found = Duplicates(exact=[[first, *others] for first, others in sorted(self._groups.items())])
-        pairs = self._candidates(found, tell)
-        for some in batched(sorted(pairs), PAIRS_AT_ONCE):
+        equal = repeated(self._whole)
+        found = Duplicates(exact=sorted([self._positions[row] for row in group] for group in equal))
+        known = {row for group in equal for row in group[1:]}
+        pairs = sorted(self._candidates(known, found, tell))
+        for some in batched(pairs, PAIRS_AT_ONCE):
             tell()
-            wanted = sorted({position for pair in some for position in pair})
+            places = [(pair >> ROW_BITS, pair & ROW_MASK) for pair in some]
+            both = [(self._positions[one], self._positions[other]) for one, other in places]
+            wanted = sorted({position for pair in both for position in pair})
             runs = {at: runs_of(words_of(text), SHINGLE) for at, text in texts(wanted).items()}
-            for first, second in some:
+            for first, second in both:
                 similarity = jaccard(runs[first], runs[second])
                 found.compared += 1
                 if similarity >= THRESHOLD:
                     found.near.append(NearPair(first, second, similarity))
         return found
 
-    def _candidates(self, found: Duplicates, tell: Callable[[], None]) -> set[tuple[int, int]]:
-        pairs: set[tuple[int, int]] = set()
+    def _candidates(self, known: set[int], found: Duplicates, tell: Callable[[], None]) -> set[int]:
+        """Give pairs of rows, each as one number; rows that are ``known`` repeat an earlier one exactly."""
+        pairs: set[int] = set()
         for band in range(BANDS):
             tell()
-            for bucket in self._buckets(band):
+            for group in repeated(self._bands[band::BANDS]):
+                bucket = [row for row in group if row not in known] if known else group
                 if len(bucket) > NEIGHBOURS + 1:
                     found.complete = False
                 for place, first in enumerate(bucket):
-                    pairs.update((first, second) for second in bucket[place + 1 : place + 1 + NEIGHBOURS])
-                if len(pairs) > MOST_PAIRS:
-                    found.complete = False
-                    return pairs
+                    near = bucket[place + 1 : place + 1 + NEIGHBOURS]
+                    pairs.update(first << ROW_BITS | second for second in near)
+                    if len(pairs) > MOST_PAIRS:
+                        found.complete = False
+                        return pairs
         return pairs
-
-    def _buckets(self, band: int) -> Iterator[list[int]]:
-        values = self._bands[band::BANDS]
-        buckets: dict[int, list[int]] = defaultdict(list)
-        for position, value in zip(self._positions, values, strict=True):
-            buckets[value].append(position)
-        return (bucket for bucket in buckets.values() if len(bucket) > 1)
 
 
 def clusters(pairs: Iterable[NearPair]) -> list[list[int]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-MOST_GRAMS = 20_000_000
+MOST_GRAMS = 2_000_000
 KEPT = 200
 
 
@@ -23,16 +23,12 @@ class GramIndex:
         self.complete = True
 
     def add(self, position: int, grams: set[int]) -> None:
-        """Take in a trace; beyond 20 million runs no more are kept, and `complete` says so."""
+        """Take in a trace; beyond 2 million runs no more are kept, and `complete` says so."""
         if len(self._first) >= MOST_GRAMS:
             self.complete = False
             return
         for gram in grams:
             self._first.setdefault(gram, position)
-
-    def grams(self) -> set[int]:
-        """Give all runs that were taken in."""
-        return set(self._first)
 
     def find(self, grams: set[int]) -> int | None:
         """Give the first position that shares a run, None where none does."""

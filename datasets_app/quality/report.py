@@ -9,7 +9,7 @@ from typing import Any
 from datasets_app.models import Dataset
 from datasets_app.quality.answers import answer_type, other_characters
 from datasets_app.quality.duplicates import BANDS, ROWS, THRESHOLD, DuplicateFinder, Duplicates, clusters
-from datasets_app.quality.findings import Findings
+from datasets_app.quality.findings import NAMED, Findings
 from datasets_app.quality.lengths import (
     PARTS,
     TABLE_LENGTHS,
@@ -19,15 +19,17 @@ from datasets_app.quality.lengths import (
     lengths_of,
 )
 from datasets_app.quality.overlap import GramIndex, Overlap, note
+from datasets_app.quality.prompts import PromptAnswers
+from datasets_app.quality.repeated import MaybeSeen
 from datasets_app.quality.step_counts import StepCounts
 from datasets_app.quality.text import GRAM, SHINGLE, runs_of, whole_text, words_of
 from datasets_app.selectors import MemberTrace, member_traces, members_at, split_overlap
-from datasets_app.traces import prompt_hash
 from training.tokenizer import TOKENIZER
 
 REPORT_VERSION = 1
 TOLD_EVERY = 500
 CHARACTERS_NAMED = 30
+GRAMS_A_TRACE = 64
 
 type Tell = Callable[[int, int], None]
 
@@ -56,32 +58,35 @@ class _Reporter:
         self.length = request.sequence_length
         self._tell, self._done = tell, 0
         self._total = self.dataset.trace_count + 2 * self.dataset.test_count
-        self._total += self.other.trace_count if self.other else 0
+        if self.other:
+            self._total += self.dataset.trace_count + self.other.trace_count
         self.findings = Findings()
         self.duplicates, self.lengths, self.steps = DuplicateFinder(), LengthCounter(), StepCounts()
         self.types: Counter[str] = Counter()
         self.characters: Counter[str] = Counter()
         self.not_ascii = 0
-        self.prompts: dict[str, tuple[int, str]] = {}
+        self.prompts = PromptAnswers()
         self.in_other, self.in_train = Overlap(), Overlap()
 
     def report(self) -> dict[str, Any]:
-        test_grams, test_complete = self._grams_of_test()
+        in_test = self._grams_of(self.dataset.test_count, "test")
         other = self._index_other()
-        seen_in_train: dict[int, int] = {}
+        train = GramIndex()
         for member in self._read(self.dataset):
             words = words_of(whole_text(member))
             self.duplicates.add(member.position, words)
             self._look_at(member)
-            if test_grams or other:
+            if self.dataset.test_count or other:
                 grams = runs_of(words, GRAM)
                 if member.split == "train":
-                    for gram in grams & test_grams:
-                        seen_in_train.setdefault(gram, member.position)
+                    train.add(member.position, in_test.keep(grams))
                 if other is not None:
                     note(self.in_other, member.position, other.find(grams))
-        self._overlap_of_test(seen_in_train)
-        self.in_train.complete = test_complete
+        for member in self._read(self.dataset, "test"):
+            found_at = train.find(runs_of(words_of(whole_text(member)), GRAM))
+            note(self.in_train, member.position, found_at)
+        self.in_train.complete = train.complete
+        self._note_prompts()
         self.in_other.complete = other is None or other.complete
         found = self.duplicates.find(self._texts, lambda: self._tell(self._done, self._total))
         self._note_duplicates(found)
@@ -94,24 +99,19 @@ class _Reporter:
             self._done += 1
             yield member
 
-    def _grams_of_test(self) -> tuple[set[int], bool]:
-        index = GramIndex()
-        for member in self._read(self.dataset, "test"):
-            index.add(member.position, runs_of(words_of(whole_text(member)), GRAM))
-        return index.grams(), index.complete
-
-    def _overlap_of_test(self, seen_in_train: dict[int, int]) -> None:
-        for member in self._read(self.dataset, "test"):
-            grams = runs_of(words_of(whole_text(member)), GRAM)
-            places = [seen_in_train[gram] for gram in grams if gram in seen_in_train]
-            note(self.in_train, member.position, min(places, default=None))
+    def _grams_of(self, traces: int, split: str | None = None) -> MaybeSeen:
+        """Note the runs of a side, so that of the other side only what may be common is kept."""
+        seen = MaybeSeen(expected=GRAMS_A_TRACE * traces)
+        for member in self._read(self.dataset, split) if traces else ():
+            seen.add(runs_of(words_of(whole_text(member)), GRAM))
+        return seen
 
     def _index_other(self) -> GramIndex | None:
         if self.other is None:
             return None
-        index = GramIndex()
+        ours, index = self._grams_of(self.dataset.trace_count), GramIndex()
         for member in self._read(self.other):
-            index.add(member.position, runs_of(words_of(whole_text(member)), GRAM))
+            index.add(member.position, ours.keep(runs_of(words_of(whole_text(member)), GRAM)))
         return index
 
     def _look_at(self, member: MemberTrace) -> None:
@@ -127,10 +127,17 @@ class _Reporter:
         strange = other_characters(whole_text(member))
         self.not_ascii += bool(strange)
         self.characters.update(strange)
-        first = self.prompts.setdefault(prompt_hash(member.prompt)[:24], (at, member.final_answer.strip()))
-        if first[1] != member.final_answer.strip():
-            note_text = f"answers {first[1][:60]!r} and {member.final_answer.strip()[:60]!r}"
-            self.findings.add("prompt_with_two_answers", [first[0], at], note_text)
+        self.prompts.add(at, member.prompt, member.final_answer)
+
+    def _note_prompts(self) -> None:
+        pairs = self.prompts.differing()
+        wanted = {position for pair in pairs[:NAMED] for position in pair}
+        read = members_at(dataset=self.dataset, positions=sorted(wanted))
+        answers = {member.position: member.final_answer.strip()[:60] for member in read}
+        for first, at in pairs[:NAMED]:
+            note_text = f"answers {answers[first]!r} and {answers[at]!r}"
+            self.findings.add("prompt_with_two_answers", [first, at], note_text)
+        self.findings.count("prompt_with_two_answers", len(pairs))
 
     def _texts(self, positions: Sequence[int]) -> dict[int, str]:
         return {

@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 from msgspec.structs import replace
 
 from datasets_app.models import QualityReport
-from datasets_app.quality import reports
+from datasets_app.quality import duplicates, overlap, reports
 from datasets_app.quality.reports import cancel_report, latest_report, request_report, run_report
 from datasets_app.services import seed_dataset
 from datasets_app.tasks import run_quality_report
@@ -191,6 +191,27 @@ def test_the_page_shows_findings_with_links(client, viewer, faulty):
     assert 'id="report-data"' in text
     assert "Make a report" not in text
     assert client.post(f"{url}make/", {"sequence_length": 64}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("of", "bound", "words"),
+    [
+        (duplicates, "MOST_PAIRS", "not all were compared"),
+        (duplicates, "NEIGHBOURS", "not all were compared"),
+        (overlap, "MOST_GRAMS", "too many for all to be compared"),
+    ],
+)
+def test_the_page_says_where_a_bound_left_something_out(
+    client, viewer, faulty, monkeypatch, of, bound, words
+):
+    client.force_login(viewer)
+    url = f"/datasets/{faulty.address}/quality/"
+    request_report(dataset=faulty)
+    assert words not in client.get(url).content.decode()
+    QualityReport.objects.all().delete()
+    monkeypatch.setattr(of, bound, 0)
+    request_report(dataset=faulty)
+    assert words in client.get(url).content.decode()
 
 
 def test_an_operator_makes_and_cancels_reports_on_the_page(client, operator, faulty, monkeypatch):

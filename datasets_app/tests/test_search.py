@@ -1,9 +1,14 @@
 """Searching the traces of a dataset: built after publishing, in order, the same on every database."""
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from datasets_app import search
@@ -85,6 +90,60 @@ def test_one_dataset_does_not_find_the_traces_of_another(zoo):
 def test_a_search_too_long_is_refused(text, words):
     with pytest.raises(InvalidInputError, match=words):
         parse_query(text)
+
+
+def test_one_or_two_latin_letters_are_a_whole_word(zoo):
+    rows = [member("li ma", ["s"], "a"), member("lima", ["s"], "a"), member("数学题", ["s"], "a")]
+    dataset = published("short-v1", rows)
+    plan_index(dataset=dataset)
+    assert found(dataset, "li") == [0]
+    assert found(dataset, "lim") == [1]
+    assert found(dataset, "数学") == [2]
+
+
+def test_a_beginning_of_very_many_words_finds_the_same(zoo, monkeypatch):
+    usual = found(zoo, "fil", limit=99), found(zoo, "lio", family="", limit=99)
+    monkeypatch.setattr(search, "MOST_ENDINGS", 0)
+    assert (found(zoo, "fil", limit=99), found(zoo, "lio", family="", limit=99)) == usual
+    assert len(usual[0]) == 40
+
+
+def test_a_filter_is_a_word_of_the_index_and_reads_no_row(zoo):
+    with CaptureQueriesContext(connection) as asked:
+        assert found(zoo, "ja", family="cups", split=None) == [1]
+        assert found(zoo, "filler number", family="cups") == []
+    assert not any("datasettrace" in one["sql"] for one in asked.captured_queries)
+
+
+def test_what_marks_a_filter_cannot_be_typed(zoo):
+    (mark,) = search._marks(None, "cups")
+    assert search.words_in(mark) == [mark.removeprefix(search.MARK)]
+    assert found(zoo, mark) == []
+
+
+def test_an_index_that_nobody_works_at_is_planned_by_who_searches(page, zoo, monkeypatch):
+    drop_index(dataset=zoo)
+    page("/datasets/zoo-v1/traces/")
+    assert not is_ready(dataset=zoo), "nobody searched"
+    assert 'id="trace-2"' in page("/datasets/zoo-v1/traces/?q=tigers")
+    monkeypatch.setattr(search, "LARGEST_AT_ONCE", 10)
+    drop_index(dataset=zoo)
+    for _ in range(2):
+        assert "still being indexed" in page("/datasets/zoo-v1/traces/?q=tigers")
+    assert OrmQ.objects.count() == 1
+    SearchIndex.objects.update(updated_at=timezone.now() - search.SILENT_AFTER)
+    page("/datasets/zoo-v1/traces/?q=tigers")
+    assert OrmQ.objects.count() == 2, "its worker was lost"
+
+
+def test_an_index_of_before_is_made_anew(zoo):
+    migration = import_module("datasets_app.migrations.0004_large_datasets")
+    with connection.cursor() as cursor:
+        migration.index_anew(apps, SimpleNamespace(connection=connection, execute=cursor.execute))
+    assert not is_ready(dataset=zoo)
+    assert found(zoo, "lion", limit=99) == []
+    search.plan_again(dataset=zoo)
+    assert len(found(zoo, "lion", limit=99)) == 42
 
 
 def test_no_word_is_no_search():
