@@ -14,17 +14,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from datasets_app import admin_imports, builds
+from datasets_app import admin_builds, admin_imports, builds
 from datasets_app.admin_actions import DatasetActions
 from datasets_app.build_request import BuildRequest
 from datasets_app.forms import BuildForm, SeedForm
-from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace, TraceSource
+from datasets_app.models import Dataset, DatasetTrace, Trace, TraceSource
 from datasets_app.selectors import list_datasets, visible_traces
 from datasets_app.verification import check_dataset
 from tunix_site.admin import ReadOnlyAdmin
 from tunix_site.errors import UserError
 
-__all__ = ["admin_imports"]  # importing it registers its page
+__all__ = ["admin_builds", "admin_imports"]  # importing them registers their pages
 
 MOST_CHECKED = 20
 
@@ -216,30 +216,3 @@ class DatasetTraceAdmin(ReadOnlyAdmin):
         """Show what is published."""
         rows = DatasetTrace.objects.filter(dataset__status=Dataset.Status.PUBLISHED)
         return rows.order_by("-dataset", "position")
-
-
-@admin.register(BuildTask)
-class BuildTaskAdmin(ReadOnlyAdmin):
-    """Builds in the queue, with their progress."""
-
-    list_display = ("id", "state", "done", "total", "dataset", "requested_by", "created_at", "finished_at")
-    list_filter = ("status",)
-    list_select_related = ("dataset", "requested_by")
-    fields = (
-        "request",
-        "state",
-        "done",
-        "total",
-        "dataset",
-        "created",
-        "error",
-        "requested_by",
-        "created_at",
-        "heartbeat_at",
-        "finished_at",
-    )
-
-    @admin.display(description="status", ordering="status")
-    def state(self, task: BuildTask) -> str:
-        """Give the status; lost where a running build shows no sign of life."""
-        return "lost" if task.is_silent else task.status
