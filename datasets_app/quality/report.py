@@ -25,7 +25,7 @@ from datasets_app.selectors import MemberTrace, member_traces, members_at, split
 from datasets_app.traces import prompt_hash
 from training.tokenizer import TOKENIZER
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 TOLD_EVERY = 500
 CHARACTERS_NAMED = 30
 
