@@ -140,7 +140,7 @@ class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
                 for finding in error.errors(include_url=False):
                     form.add_error(None, f"{'.'.join(map(str, finding['loc']))}: {finding['msg']}")
         context = {**self.admin_site.each_context(request), "title": title, "form": form, "opts": self.opts}
-        return TemplateResponse(request, "admin/datasets_app/dataset/build.html", context)
+        return TemplateResponse(request, "admin/datasets_app/form.html", context)
 
     def _build(self, request: HttpRequest, wanted: BuildRequest) -> HttpResponse:
         actor = request.user if isinstance(request.user, User) else None
