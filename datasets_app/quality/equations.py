@@ -29,7 +29,8 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _AFTER = re.compile(
-    r"\s*(?:hundred|thousand|million|billion|trillion|dozen|k\b|percent|cents?\b|pence|r\b|rem|with|left"
+    r"\s*(?:hundred|thousand|million|billion|trillion|dozen|k\b|percent|cents?\b|pence"
+    r"|r\b|rem(?:ainder)?\b|left\s+over"
     r"|and\b|a\.?m\b|p\.?m\b|o'?clock|or\b|is\b|\?|[A-Za-z]+\s+(?:and\s+)?(?:\d|(?:a|one|two|three|half)\b))",
     re.IGNORECASE,
 )
