@@ -14,17 +14,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from datasets_app import admin_imports, admin_traces, builds
+from datasets_app import admin_builds, admin_imports, admin_traces, builds
 from datasets_app.admin_actions import DatasetActions
 from datasets_app.build_request import BuildRequest
 from datasets_app.forms import BuildForm, SeedForm
-from datasets_app.models import BuildTask, Dataset
+from datasets_app.models import Dataset
 from datasets_app.selectors import list_datasets
 from datasets_app.verification import check_dataset
 from tunix_site.admin import ReadOnlyAdmin
 from tunix_site.errors import UserError
 
-__all__ = ["admin_imports", "admin_traces"]  # importing them registers their pages
+__all__ = ["admin_builds", "admin_imports", "admin_traces"]  # importing them registers their pages
 
 MOST_CHECKED = 20
 
@@ -140,7 +140,7 @@ class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
                 for finding in error.errors(include_url=False):
                     form.add_error(None, f"{'.'.join(map(str, finding['loc']))}: {finding['msg']}")
         context = {**self.admin_site.each_context(request), "title": title, "form": form, "opts": self.opts}
-        return TemplateResponse(request, "admin/datasets_app/dataset/build.html", context)
+        return TemplateResponse(request, "admin/datasets_app/form.html", context)
 
     def _build(self, request: HttpRequest, wanted: BuildRequest) -> HttpResponse:
         actor = request.user if isinstance(request.user, User) else None
@@ -157,30 +157,3 @@ class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
             text = f"{result.dataset.address} is there already with this content. Nothing changed."
             self.message_user(request, text, messages.INFO)
         return redirect("admin:datasets_app_dataset_change", result.dataset.pk)
-
-
-@admin.register(BuildTask)
-class BuildTaskAdmin(ReadOnlyAdmin):
-    """Builds in the queue, with their progress."""
-
-    list_display = ("id", "state", "done", "total", "dataset", "requested_by", "created_at", "finished_at")
-    list_filter = ("status",)
-    list_select_related = ("dataset", "requested_by")
-    fields = (
-        "request",
-        "state",
-        "done",
-        "total",
-        "dataset",
-        "created",
-        "error",
-        "requested_by",
-        "created_at",
-        "heartbeat_at",
-        "finished_at",
-    )
-
-    @admin.display(description="status", ordering="status")
-    def state(self, task: BuildTask) -> str:
-        """Give the status; lost where a running build shows no sign of life."""
-        return "lost" if task.is_silent else task.status

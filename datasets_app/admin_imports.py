@@ -124,4 +124,4 @@ class ImportAdmin(ReadOnlyAdmin):
             "form": form,
             "opts": self.opts,
         }
-        return TemplateResponse(request, "admin/datasets_app/import/upload.html", context)
+        return TemplateResponse(request, "admin/datasets_app/form.html", context)

@@ -130,6 +130,19 @@ def get_build(request: HttpRequest, task_id: PositiveId) -> BuildTaskOut:
     return BuildTaskOut.of(builds.build_task(task_id=task_id))
 
 
+@datasets_router.post(
+    "build/{task_id}/cancel",
+    auth=OPERATE,
+    response={200: BuildTaskOut, **ERRORS},
+    summary="Cancel a queued build",
+)
+def cancel_build(request: HttpRequest, task_id: PositiveId) -> BuildTaskOut:
+    """Cancel: nothing of it is kept. A running build stops at its next batch; 409 where it has ended."""
+    identity = identify(request)
+    actor = identity.user if identity else None
+    return BuildTaskOut.of(builds.cancel_build(task_id=task_id, actor=actor))
+
+
 @datasets_router.get("", auth=READ, response={200: DatasetPage, **ERRORS}, summary="Datasets")
 def list_datasets(
     request: HttpRequest,

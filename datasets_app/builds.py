@@ -1,6 +1,7 @@
 """Building a dataset on request: at once where it is small, in the queue where it is large."""
 
 import logging
+from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -15,7 +16,7 @@ from datasets_app.models import BuildTask, Dataset
 from datasets_app.publishing import Draft, Progress, publish
 from datasets_app.services import SeedResult, finish, seed_dataset
 from datasets_app.traces import SPLIT_RULE
-from tunix_site.errors import InvalidInputError, NotFoundError, UserError
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, UserError
 from tunix_site.services import record_audit
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,13 @@ logger = logging.getLogger(__name__)
 LARGEST_AT_ONCE = 10_000
 CLUSTER = "housekeeping"
 RUN_BUILD = "datasets_app.tasks.run_build"
+CANCELLED = "Cancelled. Nothing was changed."
+
+
+class BuildCancelledError(UserError):
+    """Somebody cancelled the build."""
+
+    status = 409
 
 
 def is_large(request: BuildRequest) -> bool:
@@ -111,11 +119,16 @@ def run_queued_build(*, task_id: int) -> None:
         news: dict[str, object] = {"heartbeat_at": timezone.now()}
         if total:
             news |= {"done": done, "total": total}
-        BuildTask.objects.filter(pk=task_id, status=BuildTask.Status.RUNNING).update(**news)
+        running = BuildTask.objects.filter(pk=task_id, status=BuildTask.Status.RUNNING)
+        if not running.filter(cancel_asked=False).update(**news):
+            raise BuildCancelledError(CANCELLED)
 
     try:
         request = BuildRequest.model_validate(task.request)
         result = build(request=request, actor=task.requested_by, progress=tell)
+    except BuildCancelledError as error:
+        logger.info("Build %s was cancelled.", task_id)
+        _end(task_id, BuildTask.Status.CANCELLED, error=str(error))
     except UserError as error:
         _end(task_id, BuildTask.Status.FAILED, error=str(error))
     except Exception:
@@ -129,10 +142,12 @@ def run_queued_build(*, task_id: int) -> None:
 
 def _claim(task_id: int) -> bool:
     now = timezone.now()
-    waiting = Q(status=BuildTask.Status.QUEUED)
-    silent = Q(status=BuildTask.Status.RUNNING, heartbeat_at__lt=now - BuildTask.SILENT_AFTER)
-    mine = BuildTask.objects.filter(waiting | silent, pk=task_id)
+    mine = BuildTask.objects.filter(Q(status=BuildTask.Status.QUEUED) | _silent(now), pk=task_id)
     return mine.update(status=BuildTask.Status.RUNNING, heartbeat_at=now, done=0) == 1
+
+
+def _silent(now: datetime) -> Q:
+    return Q(status=BuildTask.Status.RUNNING, heartbeat_at__lt=now - BuildTask.SILENT_AFTER)
 
 
 def _end(
@@ -147,7 +162,28 @@ def _end(
     }
     if dataset is not None:
         news |= {"done": dataset.trace_count, "total": dataset.trace_count}
-    BuildTask.objects.filter(pk=task_id).update(**news)
+    BuildTask.objects.filter(pk=task_id, status=BuildTask.Status.RUNNING).update(**news)
+
+
+def cancel_build(*, task_id: int, actor: User | None = None) -> BuildTask:
+    """Cancel a build: one that waits or is lost at once, one that runs at its next batch.
+
+    Raises:
+        NotFoundError: if there is none with this id.
+        ConflictError: if it has ended.
+    """
+    task = build_task(task_id=task_id)
+    now = timezone.now()
+    same = BuildTask.objects.filter(pk=task.pk)
+    still = Q(status=BuildTask.Status.QUEUED) | _silent(now)
+    if not same.filter(still).update(
+        status=BuildTask.Status.CANCELLED, cancel_asked=True, error=CANCELLED, finished_at=now
+    ) and not same.filter(status=BuildTask.Status.RUNNING).update(cancel_asked=True):
+        task.refresh_from_db()
+        raise ConflictError(f"Build {task.pk} has ended ({task.status}).")
+    record_audit(actor=actor, action="dataset.cancel_build", target_type="build", target_id=task.pk)
+    task.refresh_from_db()
+    return task
 
 
 def build_task(*, task_id: int) -> BuildTask:

@@ -286,7 +286,7 @@ class BuildTaskOut(Schema):
     """A build in the queue."""
 
     id: int
-    status: str = Field(description="queued, running, completed, failed, or lost (no sign of life)")
+    status: str = Field(description="queued, running, completed, failed, cancelled, lost (no sign of life)")
     done: int
     total: int = Field(description="traces at most; exact once the build writes")
     dataset: str | None = Field(description="address of the finished dataset")

@@ -189,7 +189,9 @@ class BuildTask(models.Model):
         RUNNING = "running", "running"
         COMPLETED = "completed", "completed"
         FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
 
+    LIVE: ClassVar = (Status.QUEUED, Status.RUNNING)
     # A build says that it lives at every batch; one that has been silent for longer is lost.
     SILENT_AFTER: ClassVar = timedelta(minutes=10)
 
@@ -199,6 +201,7 @@ class BuildTask(models.Model):
     total = models.PositiveIntegerField(default=0, help_text="traces asked for; 0: not known yet")
     dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created = models.BooleanField(null=True, help_text="False: this content was there already")
+    cancel_asked = models.BooleanField(default=False)
     error = models.TextField(blank=True)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -212,6 +215,11 @@ class BuildTask(models.Model):
 
     def __str__(self) -> str:
         return f"build {self.pk} ({self.status})"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in self.LIVE
 
     @property
     def is_silent(self) -> bool:

@@ -45,9 +45,17 @@ KINDS: dict[str, Kind] = {
     "annotation_unreadable": Kind(
         "warning", "Annotations that are no arithmetic", "They were not worked out."
     ),
+    "equation_wrong": Kind(
+        "warning", "Plain equations that are wrong", "An equation such as 12 + 5 = 18 in the text of a step."
+    ),
     "shown_otherwise": Kind("warning", "A result is written otherwise", "The number after <<a=b>> is not b."),
     "unexplained": Kind(
         "note", "Numbers from nowhere", "A number comes from neither prompt nor earlier step."
+    ),
+    "equation_unexplained": Kind(
+        "note",
+        "Numbers from nowhere in plain equations",
+        "A number comes from neither prompt nor what stands before.",
     ),
     "last_step_differs": Kind(
         "note", "Last step without the answer", "The last step does not hold the final answer."

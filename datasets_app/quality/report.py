@@ -26,7 +26,7 @@ from datasets_app.quality.text import GRAM, SHINGLE, runs_of, whole_text, words_
 from datasets_app.selectors import MemberTrace, member_traces, members_at, split_overlap
 from training.tokenizer import TOKENIZER
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 TOLD_EVERY = 500
 CHARACTERS_NAMED = 30
 GRAMS_A_TRACE = 64

@@ -15,6 +15,8 @@ class StepCounts:
         self.steps: Counter[str] = Counter()
         self.annotations: Counter[str] = Counter()
         self.last: Counter[str] = Counter()
+        self.equations: Counter[str] = Counter()
+        self.equation_traces = self.equation_values = self.equation_unexplained = 0
         self.values = self.unexplained = self.shown_otherwise = self.annotated = 0
 
     def add(self, member: MemberTrace, findings: Findings) -> None:
@@ -26,6 +28,10 @@ class StepCounts:
         self.values += found.values
         self.unexplained += len(found.unexplained)
         self.shown_otherwise += len(found.shown_otherwise)
+        self.equations.update(equation.verdict for equation in found.equations)
+        self.equation_traces += bool(found.equations)
+        self.equation_values += found.equation_values
+        self.equation_unexplained += len(found.equation_unexplained)
         self.last[{True: "agrees", False: "differs", None: "unknown"}[found.last_agrees]] += 1
         _report(member.position, found, findings)
 
@@ -42,6 +48,13 @@ class StepCounts:
             "written_otherwise": self.shown_otherwise,
             "values_used": self.values,
             "values_unexplained": self.unexplained,
+            "equations": {
+                "found": self.equations.total(),
+                "traces": self.equation_traces,
+                **{name: self.equations[name] for name in ("right", "rounded", "wrong", "unknown")},
+                "values_used": self.equation_values,
+                "with_unexplained_values": self.equation_unexplained,
+            },
             "last_step": {name: self.last[name] for name in ("agrees", "differs", "unknown")},
         }
 
@@ -54,7 +67,15 @@ def _report(position: int, found: StepVerdicts, findings: Findings) -> None:
         sentence = f"step {annotation.step + 1}: <<{annotation.text}>>: {annotation.problem}"
         if annotation.verdict in {"wrong", "unreadable"}:
             findings.add(f"annotation_{annotation.verdict}", at, sentence)
-    for code, problems in (("shown_otherwise", found.shown_otherwise), ("unexplained", found.unexplained)):
+    for equation in found.equations:
+        if equation.verdict == "wrong":
+            sentence = f"step {equation.step + 1}: {equation.text}: {equation.problem}"
+            findings.add("equation_wrong", at, sentence)
+    for code, problems in (
+        ("shown_otherwise", found.shown_otherwise),
+        ("unexplained", found.unexplained),
+        ("equation_unexplained", found.equation_unexplained),
+    ):
         for step, sentence in problems:
             findings.add(code, at, f"step {step + 1}: {sentence}")
     if found.last_agrees is False:

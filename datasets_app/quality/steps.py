@@ -9,6 +9,7 @@ from fractions import Fraction
 from datasets_app.generators import check_steps
 from datasets_app.quality.annotations import Annotation, annotations_of, without_annotations, written
 from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate, numbers_in
+from datasets_app.quality.equations import Equation, equations_of
 
 # Numbers that a solver may bring in: counting, halves, percent, and how time and lengths are divided.
 _HELPERS = "0 1 2 3 4 5 7 10 12 16 20 24 30 31 36 52 60 100 365 1000 3600 0.25 0.5 0.75"
@@ -26,6 +27,7 @@ _WORDS |= {"quarter": Fraction(4), "fifth": Fraction(5), "million": Fraction(10*
 _FOUND = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
 _AFTER = re.compile(r">>\s*[$€]?\s*((?>-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?))(?!/\d)")
 _WORD = re.compile(r"[a-z]+")
+_REWRITTEN = re.compile(r"[\d)%]\s*=\s*$")
 _LONGEST = 40
 
 
@@ -40,6 +42,9 @@ class StepVerdicts:
     shown_otherwise: list[tuple[int, str]] = field(default_factory=list)
     unexplained: list[tuple[int, str]] = field(default_factory=list)
     values: int = 0
+    equations: list[Equation] = field(default_factory=list)
+    equation_unexplained: list[tuple[int, str]] = field(default_factory=list)
+    equation_values: int = 0
     last_agrees: bool | None = None
 
 
@@ -49,10 +54,13 @@ def check_trace(family: str, prompt: str, steps: Sequence[str], final_answer: st
     - each step by the family's checker;
     - each annotation ``<<a=b>>``, and the number that is written right after it;
     - each number that an annotation works on: does it come from the prompt or an earlier result?
+    - each plain equation ``12 + 5 = 17`` in a step that the family has no checker for, and the
+      numbers it works on;
     - does the last step end in the final answer?
     """
     found = StepVerdicts()
-    for verdict in check_steps(family, prompt, steps):
+    verdicts = check_steps(family, prompt, steps)
+    for verdict in verdicts:
         found.valid += verdict is True
         found.invalid += verdict is False
         found.unknown += verdict is None
@@ -60,6 +68,11 @@ def check_trace(family: str, prompt: str, steps: Sequence[str], final_answer: st
     if found.annotations:
         _check_shown(found, steps)
         _check_carried(found, prompt, steps)
+    for place, (verdict, step) in enumerate(zip(verdicts, steps, strict=True)):
+        if verdict is None:
+            found.equations += equations_of(step, step=place)
+    if found.equations:
+        _check_equations_carried(found, prompt, steps)
     found.last_agrees = last_agrees(steps, final_answer)
     return found
 
@@ -142,3 +155,31 @@ def _check_carried(found: StepVerdicts, prompt: str, steps: Sequence[str]) -> No
                 (annotation.step, f"<<{annotation.text}>> uses {names}, from neither prompt nor earlier step")
             )
         known |= {result, abs(result), result / 100}
+
+
+def _check_equations_carried(found: StepVerdicts, prompt: str, steps: Sequence[str]) -> None:
+    """The numbers of a plain equation should stand in the prompt or before it.
+
+    Steps with annotations are left to those; passed over are equations in doubt, and those that only
+    write on what stands before: ``150(2/3) = 300/3 = 100``.
+    """
+    known = set(CONSTANTS | values_in(prompt))
+    known |= {value / 100 for value in known}
+    annotated = {annotation.step for annotation in found.annotations}
+    done = 0
+    for equation in found.equations:
+        while done < equation.step:
+            known |= values_in(steps[done])
+            done += 1
+        if equation.step in annotated or equation.verdict == "unknown":
+            continue
+        before = steps[equation.step][: equation.start]
+        if _REWRITTEN.search(before):
+            continue
+        here = known | values_in(before)
+        found.equation_values += len(equation.operands)
+        strange = [value for value in equation.operands if not here & {value, 1 - value, value - 1}]
+        if strange:
+            names = ", ".join(map(written, strange))
+            sentence = f"{equation.text} uses {names}, from neither prompt nor what stands before"
+            found.equation_unexplained.append((equation.step, sentence))

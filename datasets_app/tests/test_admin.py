@@ -128,3 +128,25 @@ def test_what_is_building_is_not_listed(client, make_user, filled):
     assert b"hidden-v1" not in client.get(reverse("admin:datasets_app_dataset_changelist")).content
     assert b"hidden-v1" not in client.get(reverse("admin:datasets_app_datasettrace_changelist")).content
     assert b"000000000000" not in client.get(reverse("admin:datasets_app_trace_changelist")).content
+
+
+def test_a_build_is_cancelled_on_its_page_and_by_an_action(client, make_user):
+    page = [BuildTask.objects.create(request={"dataset_name": "golden"}) for _ in range(2)]
+    url = reverse("admin:datasets_app_buildtask_change", args=[page[0].pk])
+    button = reverse("admin:datasets_app_buildtask_cancel", args=[page[0].pk])
+    client.force_login(staff(make_user, "vera", "viewer"))
+    assert button not in client.get(url).content.decode()
+    assert client.post(button).status_code == 403
+    client.force_login(staff(make_user, "olga", "operator"))
+    shown = client.get(url)
+    assert button in shown.content.decode()
+    assert shown.headers["Refresh"] == "2"
+    assert client.get(button).status_code == 405
+    said = client.post(button, follow=True)
+    assert f"Build {page[0].pk} is cancelled." in said.content.decode()
+    assert "Refresh" not in client.get(url).headers
+    assert button not in said.content.decode()
+    chosen = {"action": "cancel", "_selected_action": [str(one.pk) for one in page]}
+    listed = client.post(reverse("admin:datasets_app_buildtask_changelist"), chosen, follow=True)
+    assert f"Build {page[0].pk} has ended (cancelled)." in listed.content.decode()
+    assert set(BuildTask.objects.values_list("status", flat=True)) == {"cancelled"}

@@ -8,12 +8,12 @@ from django_q.models import OrmQ
 
 from datasets_app import builds
 from datasets_app.build_request import BuildRequest
-from datasets_app.builds import build_task, enqueue_build, is_large, run_queued_build
-from datasets_app.models import BuildTask, Dataset
+from datasets_app.builds import build_task, cancel_build, enqueue_build, is_large, run_queued_build
+from datasets_app.models import BuildTask, Dataset, DatasetTrace, Trace
 from datasets_app.services import store_handed_in
 from datasets_app.tasks import run_build
 from datasets_app.traces import make_trace
-from tunix_site.errors import InvalidInputError, NotFoundError
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -122,3 +122,78 @@ def test_an_unforeseen_failure_is_kept_from_the_reader_and_raised_for_the_log(mo
 def test_an_unknown_build_is_not_found():
     with pytest.raises(NotFoundError, match="There is no build 7"):
         build_task(task_id=7)
+
+
+@pytest.fixture
+def cancelled_at(monkeypatch):
+    """Let builds be cancelled by somebody else when so many traces are written."""
+    monkeypatch.setattr("datasets_app.publishing.BATCH", 10)
+    real = builds.build
+
+    def arrange(task: BuildTask, at: int) -> None:
+        def watched(*, request, actor, progress):
+            def tell(done: int, total: int) -> None:
+                if done == at and total:
+                    cancel_build(task_id=task.pk)
+                progress(done, total)
+
+            return real(request=request, actor=actor, progress=tell)
+
+        monkeypatch.setattr(builds, "build", watched)
+
+    return arrange
+
+
+def test_a_waiting_build_is_cancelled_at_once_and_never_begins(operator):
+    task = queued(dataset_name="golden", dataset_version="v2", count=20)
+    assert cancel_build(task_id=task.pk, actor=operator).status == "cancelled"
+    run_queued_build(task_id=task.pk)
+    task.refresh_from_db()
+    assert (task.status, task.error) == ("cancelled", "Cancelled. Nothing was changed.")
+    assert task.finished_at
+    assert not Trace.objects.exists()
+    assert AuditEvent.objects.get(action="dataset.cancel_build").actor == operator
+
+
+@pytest.mark.parametrize("at", [0, 10, 30])
+def test_a_running_build_ends_at_its_next_batch_and_leaves_nothing(cancelled_at, at):
+    kept = builds.build(request=BuildRequest(dataset_name="golden", dataset_version="v2", count=10)).dataset
+    task = queued(dataset_name="golden", dataset_version="v2", count=30)
+    cancelled_at(task, at)
+    run_queued_build(task_id=task.pk)
+    task.refresh_from_db()
+    assert (task.status, task.cancel_asked, task.dataset) == ("cancelled", True, None)
+    assert list(Dataset.objects.all()) == [kept]
+    assert (DatasetTrace.objects.count(), Trace.objects.count()) == (10, 10)
+    run_queued_build(task_id=task.pk)
+    assert build_task(task_id=task.pk).status == "cancelled", "another delivery does not revive it"
+
+
+def test_a_running_build_may_be_cancelled_twice_but_an_ended_one_not_again(cancelled_at):
+    task = queued(dataset_name="golden", dataset_version="v2", count=20)
+    BuildTask.objects.filter(pk=task.pk).update(status="running", heartbeat_at=timezone.now())
+    assert cancel_build(task_id=task.pk).status == "running"
+    assert cancel_build(task_id=task.pk).cancel_asked
+    BuildTask.objects.filter(pk=task.pk).update(status="cancelled")
+    with pytest.raises(ConflictError, match=rf"Build {task.pk} has ended \(cancelled\)"):
+        cancel_build(task_id=task.pk)
+    assert AuditEvent.objects.filter(action="dataset.cancel_build").count() == 2
+
+
+def test_a_lost_build_is_cancelled_at_once():
+    task = queued(dataset_name="golden", dataset_version="v2", count=20)
+    silent = timezone.now() - BuildTask.SILENT_AFTER - timedelta(seconds=1)
+    BuildTask.objects.filter(pk=task.pk).update(status="running", heartbeat_at=silent)
+    assert cancel_build(task_id=task.pk).status == "cancelled"
+
+
+def test_the_api_cancels_builds(client, token_headers):
+    task = queued(dataset_name="golden", dataset_version="v2", count=20)
+    url = f"/api/datasets/build/{task.pk}/cancel"
+    assert client.post(url, headers=token_headers("read")).status_code == 403
+    operate = token_headers("operate")
+    answer = client.post(url, headers=operate)
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    again = client.post(url, headers=operate)
+    assert (again.status_code, again.json()["detail"]) == (409, f"Build {task.pk} has ended (cancelled).")
+    assert client.post("/api/datasets/build/999/cancel", headers=operate).status_code == 404

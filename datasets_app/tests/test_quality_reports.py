@@ -69,7 +69,7 @@ def test_every_fault_is_found_and_names_its_traces(faulty):
     assert items(content, "test_in_train") == [[4, 2]]
     assert items(content, "prompt_with_two_answers") == [[0, 1], [2, 3]]
     assert content["non_ascii"]["characters"] == [{"character": "é", "code": "U+00E9", "count": 1}]
-    assert content["report_version"] == 1
+    assert content["report_version"] == 2
 
 
 def test_a_generated_dataset_passes_its_own_checks():

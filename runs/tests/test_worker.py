@@ -6,37 +6,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from django.db import connection
 from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
 from runs import services
 from runs.models import Worker
 from runs.processes import hostname, started_at
-from runs.selectors import live_workers
 from runs.states import Status
-from runs.tests.support import end_session, fresh, make_run, run_in, start_manage, wait_until
+from runs.tests.support import fresh, make_run, run_in, wait_until
 
 pytestmark = pytest.mark.usefixtures("process_database")
-
-
-@pytest.fixture
-def start_worker():
-    started = []
-
-    def start() -> "subprocess.Popen[str]":
-        connection.close()
-        process = start_manage("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        started.append(process)
-        wait_until(lambda: live_workers().filter(pid=process.pid).exists(), what="the heartbeat")
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        end_session(process)
 
 
 def children_of(pid: int) -> list[int]:

@@ -37,7 +37,7 @@ def index_anew(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datasets_app", "0003_quality"),
+        ("datasets_app", "0005_cancelled_builds"),
     ]
 
     operations = [
