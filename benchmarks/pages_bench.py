@@ -175,11 +175,11 @@ def _admin_routes(dataset: Any, trace: Any) -> Iterator[str]:
     for model in ("dataset", "trace", "datasettrace", "tracesource", "buildtask", "import"):
         yield f"{admin}/{model}/"
     yield from (f"{admin}/dataset/?q=large", f"{admin}/dataset/{dataset.pk}/change/")
-    yield from (f"{admin}/trace/?{text}" for text in ("p=100", "p=15000", "o=3", "q=0", "q=walrus"))
+    yield from (f"{admin}/trace/?{text}" for text in ("p=100", "p=15000", "o=3", "q=0000", "q=walrus"))
     yield from (f"{admin}/trace/?q={trace.content_hash[:8]}", f"{admin}/trace/{trace.pk}/change/")
     rows = f"{admin}/datasettrace/"
     yield from (f"{rows}?p=100", f"{rows}?p=15000", f"{rows}?o=4", f"{rows}?q={trace.content_hash[:8]}")
-    yield f"{rows}?q=walrus"
+    yield from (f"{rows}?q=0000", f"{rows}?q=walrus", f"{rows}?split__exact=test&family=rare")
     narrow = f"{rows}?dataset__id__exact={dataset.pk}"
     yield from (narrow, f"{narrow}&split__exact=test", f"{narrow}&family=rare", f"{narrow}&family=cups")
     member = dataset.members.order_by("position").first()

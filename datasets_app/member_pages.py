@@ -1,18 +1,10 @@
 """Pages of the traces of a dataset, filtered by side and family, however far they are."""
 
-from django.db import connection
-from django.db.models import CharField, Func, QuerySet
+from django.db.models import QuerySet
 
 from datasets_app.models import Dataset, DatasetTrace
+from datasets_app.planner import unindexed
 from datasets_app.selectors import MemberTrace, family_counts, members, members_at
-
-
-class _NotFromIndex(Func):
-    """A column as it is, for which SQLite takes no index (its unary plus)."""
-
-    template = "+%(expressions)s"
-    arity = 1
-    output_field = CharField()
 
 
 def _narrowed(
@@ -23,13 +15,13 @@ def _narrowed(
     With both, the index of the side that has fewer traces is walked: SQLite keeps no statistics to
     know it by, and of a rare family it would read the whole split.
     """
-    if split and family is not None and connection.vendor == "sqlite":
+    if split and family is not None:
         in_split = dataset.train_count if split == "train" else dataset.test_count
         is_rare = family_counts(dataset=dataset).get(family, 0) < in_split
         rows = members(dataset=dataset)
         if is_rare:
-            return rows.alias(side=_NotFromIndex("split")).filter(family=family, side=split)
-        return rows.alias(kind=_NotFromIndex("family")).filter(split=split, kind=family)
+            return rows.alias(side=unindexed("split")).filter(family=family, side=split)
+        return rows.alias(kind=unindexed("family")).filter(split=split, kind=family)
     return members(dataset=dataset, split=split, family=family)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from datasets_app.models import Trace, TraceSource
@@ -39,12 +40,16 @@ def _of_source(source: str, offset: int, limit: int) -> StoredPage:
 
 
 def _of_all(offset: int, limit: int) -> StoredPage:
-    """Skip in the index of creation times, which is short; the rows of the page alone are read.
+    """Skip in an index; the rows of the page alone are read.
+
+    SQLite has the rows themselves in the order of their keys, and is faster along the index of
+    creation times; PostgreSQL has an index of keys.
 
     Beyond `EXACT` rows that are not visible are skipped like others, and the page leaves them out:
     it may then be shorter than asked for, but no visible trace is left out between two pages.
     """
-    visible, newest_first = visible_traces(), ("-created_at", "-pk")
+    visible = visible_traces()
+    newest_first = ("-created_at", "-pk") if connection.vendor == "sqlite" else ("-pk",)
     seen = visible.order_by().values("pk")[: EXACT + 1].count()
     count = seen if seen <= EXACT else Trace.objects.count()
     if offset + limit <= EXACT or seen <= EXACT:
