@@ -137,7 +137,7 @@ def test_an_index_that_nobody_works_at_is_planned_by_who_searches(page, zoo, mon
 
 
 def test_an_index_of_before_is_made_anew(zoo):
-    migration = import_module("datasets_app.migrations.0004_large_datasets")
+    migration = import_module("datasets_app.migrations.0006_large_datasets")
     with connection.cursor() as cursor:
         migration.index_anew(apps, SimpleNamespace(connection=connection, execute=cursor.execute))
     assert not is_ready(dataset=zoo)
