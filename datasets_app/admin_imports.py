@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from datasets_app.forms_imports import ImportForm
+from datasets_app.imports.previews import look_first
 from datasets_app.imports.queue import cancel_import, take_upload
 from datasets_app.models import Import
 from tunix_site.admin import ReadOnlyAdmin
@@ -97,31 +98,38 @@ class ImportAdmin(ReadOnlyAdmin):
         return [own, *super().get_urls()]
 
     def upload_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask for a file; a small one is imported at once, a large one in the queue."""
+        """Ask for a file, to look at first or to import: a small one at once, a large one in the queue."""
         if not self.may_import(request):
             raise PermissionDenied("Importing needs the right “operate”.")
         form = ImportForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
-            upload = form.cleaned_data["file"]
-            actor = request.user if isinstance(request.user, User) else None
             try:
-                row, outcome = take_upload(
-                    request=form.import_request(), name=upload.name, chunks=upload.chunks(), actor=actor
-                )
+                row = self._take(request, form)
             except UserError as error:
                 form.add_error(None, str(error))
             else:
-                if outcome is None:
-                    said = f"Import {row.pk} is in the queue; see its progress here."
-                    self.message_user(request, said, messages.INFO)
-                else:
-                    said = f"{outcome.imported} traces imported, {outcome.refused} refused."
-                    self.message_user(request, said, messages.SUCCESS)
                 return redirect("datasets:import", row.pk)
         context = {
             **self.admin_site.each_context(request),
             "title": "Import a file",
             "form": form,
             "opts": self.opts,
+            "look_first": True,
         }
         return TemplateResponse(request, "admin/datasets_app/form.html", context)
+
+    def _take(self, request: HttpRequest, form: ImportForm) -> Import:
+        """Take the file, to be looked at first where that was asked for."""
+        upload = form.cleaned_data["file"]
+        actor = request.user if isinstance(request.user, User) else None
+        wanted = form.import_request()
+        if "look" in request.POST:
+            return look_first(request=wanted, name=upload.name, chunks=upload.chunks(), actor=actor)
+        row, outcome = take_upload(request=wanted, name=upload.name, chunks=upload.chunks(), actor=actor)
+        if outcome is None:
+            said = f"Import {row.pk} is in the queue; see its progress here."
+            self.message_user(request, said, messages.INFO)
+        else:
+            said = f"{outcome.imported} traces imported, {outcome.refused} refused."
+            self.message_user(request, said, messages.SUCCESS)
+        return row

@@ -8,7 +8,8 @@ from django.http import FileResponse, HttpRequest
 from ninja import Router, Schema, Status
 from pydantic import Field
 
-from datasets_app.imports import queue
+from datasets_app.imports import previews, queue
+from datasets_app.imports.outcome import Outcome
 from datasets_app.imports.request import make_request, parse_mapping
 from datasets_app.models import Import
 from tunix_site.auth import OPERATE, READ, identify
@@ -23,12 +24,15 @@ Key = Annotated[str, Field(min_length=1, max_length=100, description="the datase
 ShortText = Annotated[str, Field(max_length=200)]
 
 
+STATES = "previewed, queued, running, completed, failed, cancelled, lost (no sign of life)"
+
+
 class ImportOut(Schema):
     """An import and how far it is."""
 
     id: int
     key: str
-    status: str = Field(description="queued, running, completed, failed, cancelled, lost (no sign of life)")
+    status: str = Field(description=STATES)
     format: str
     file_name: str
     file_bytes: int
@@ -40,6 +44,7 @@ class ImportOut(Schema):
     content_hash: str | None
     error: str
     notes: list[str]
+    preview: dict[str, Any] | None = Field(description="what importing would do, where one looked first")
     created_at: datetime
     finished_at: datetime | None
     url: str
@@ -64,6 +69,7 @@ class ImportOut(Schema):
             content_hash=row.dataset.content_hash if row.dataset else None,
             error=row.error,
             notes=row.notes,
+            preview=row.preview or None,
             created_at=row.created_at,
             finished_at=row.finished_at,
             url=url,
@@ -97,9 +103,11 @@ def import_file(
     source: ShortText = "",
     licence: Annotated[str, Field(max_length=100)] = "",
     file_name: ShortText = "upload",
+    preview: bool = False,
 ) -> Status[ImportOut]:
     """Take the raw body as a file. 201 with the dataset; 200 where it held all of it already; 202 and a
-    task where the file is larger than 1 MiB or holds more than 10,000 traces.
+    task where the file is larger than 1 MiB or holds more than 10,000 traces. With ``preview`` nothing
+    is imported yet: 200 with what importing would do, until it is confirmed or cancelled.
     """
     if (request.content_type or "").startswith(("multipart/", "application/x-www-form-urlencoded")):
         raise InvalidInputError(
@@ -117,9 +125,14 @@ def import_file(
     )
     identity = identify(request)
     name = file_name.replace("/", "_") or "upload"
-    row, outcome = queue.take_upload(
-        request=wanted, name=name, chunks=_body(request), actor=identity.user if identity else None
-    )
+    actor = identity.user if identity else None
+    if preview:
+        row = previews.look_first(request=wanted, name=name, chunks=_body(request), actor=actor)
+        return Status(200, ImportOut.of(row))
+    return _answer(*queue.take_upload(request=wanted, name=name, chunks=_body(request), actor=actor))
+
+
+def _answer(row: Import, outcome: Outcome | None) -> Status[ImportOut]:
     if outcome is None:
         return Status(202, ImportOut.of(row))
     return Status(201 if outcome.created else 200, ImportOut.of(row))
@@ -148,6 +161,21 @@ def cancel_import(request: HttpRequest, import_id: PositiveId) -> ImportOut:
     """Cancel: nothing of the file is kept. A running import stops at its next batch."""
     identity = identify(request)
     return ImportOut.of(queue.cancel_import(import_id=import_id, actor=identity.user if identity else None))
+
+
+@imports_router.post(
+    "import/{int:import_id}/confirm",
+    auth=OPERATE,
+    response={200: ImportOut, 201: ImportOut, 202: ImportOut, **ERRORS},
+    summary="Confirm an import",
+)
+def confirm_import(
+    request: HttpRequest, import_id: PositiveId, *, keep_going: bool | None = None
+) -> Status[ImportOut]:
+    """Import what was uploaded with ``preview``; ``keep_going`` replaces what was asked for then."""
+    identity = identify(request)
+    actor = identity.user if identity else None
+    return _answer(*previews.confirm(import_id=import_id, keep_going=keep_going, actor=actor))
 
 
 _LINES: dict[str, Any] = {

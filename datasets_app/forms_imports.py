@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 
 from datasets_app.formats import FORMATS
-from datasets_app.imports.queue import LARGEST_AT_ONCE
 from datasets_app.imports.request import AUTO, ImportRequest, make_request, parse_mapping
+from datasets_app.imports.stored_upload import LARGEST_AT_ONCE
 
 
 def _formats() -> list[tuple[str, str]]:

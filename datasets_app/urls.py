@@ -11,6 +11,7 @@ urlpatterns = [
     path("compare/", views_quality.comparison, name="compare"),
     path("imports/<int:import_id>/", views_imports.import_detail, name="import"),
     path("imports/<int:import_id>/cancel/", views_imports.cancel, name="cancel_import"),
+    path("imports/<int:import_id>/confirm/", views_imports.confirm, name="confirm_import"),
     path("<str:address>/", views.dataset_detail, name="detail"),
     path("<str:address>/quality/", views_quality.quality, name="quality"),
     path("<str:address>/quality/make/", views_quality.make_report, name="make_report"),

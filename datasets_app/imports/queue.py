@@ -1,7 +1,6 @@
 """Imports that came over HTTP: small ones at once, large ones in the queue, with progress and cancel."""
 
 import logging
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,10 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from datasets_app.imports.errors import CancelledError, TooLargeError
-from datasets_app.imports.limits import MIB, Limits
+from datasets_app.imports import stored_upload
+from datasets_app.imports.errors import CancelledError
 from datasets_app.imports.outcome import Outcome
-from datasets_app.imports.reader import count_at_most
 from datasets_app.imports.rejects import REJECTS, folder_of
 from datasets_app.imports.request import ImportRequest
 from datasets_app.imports.run import carry_out, open_import
@@ -25,10 +23,6 @@ logger = logging.getLogger(__name__)
 
 CLUSTER = "housekeeping"
 RUN_IMPORT = "datasets_app.tasks.run_import"
-LARGEST_AT_ONCE = 10_000
-LARGEST_UPLOAD_AT_ONCE = MIB
-LARGEST_UNPACKED_AT_ONCE = 16 * MIB
-UPLOAD = "upload"
 
 
 def take_upload(
@@ -40,56 +34,49 @@ def take_upload(
         TooLargeError: while it streams in, if it goes beyond the limit of the settings.
         UserError: if a small one could not be imported; nothing was changed.
     """
+    row = store_upload(request=request, name=name, chunks=chunks, actor=actor)
+    return row, start(row=row, actor=actor)
+
+
+def store_upload(*, request: ImportRequest, name: str, chunks: Iterable[bytes], actor: User | None) -> Import:
+    """Write an import down and store its file.
+
+    Raises:
+        TooLargeError: while it streams in, if it goes beyond the limit of the settings.
+    """
     row = open_import(request=request, name=name, size=0, actor=actor)
     try:
-        path, size = _store(row, chunks)
+        size = stored_upload.store(row, chunks)
     except BaseException as error:
-        said = str(error) if isinstance(error, UserError) else "The upload broke off."
-        _end(row, Import.Status.FAILED, said)
-        _forget_upload(row)
+        give_up(row, str(error) if isinstance(error, UserError) else "The upload broke off.")
         raise
     Import.objects.filter(pk=row.pk).update(file_bytes=size)
     row.file_bytes = size
-    if _is_large(path, name, size):
+    return row
+
+
+def start(*, row: Import, actor: User | None) -> Outcome | None:
+    """Carry a stored upload out: at once where it is small (gives the outcome), else in the queue.
+
+    Raises:
+        UserError: if a small one could not be imported; nothing was changed.
+    """
+    if stored_upload.is_large(row):
         with transaction.atomic():
             record_audit(
                 actor=actor,
                 action="dataset.enqueue_import",
                 target_type="import",
                 target_id=row.pk,
-                detail={"key": request.key, "file": name, "bytes": size},
+                detail={"key": row.key, "file": row.file_name, "bytes": row.file_bytes},
             )
             async_task(RUN_IMPORT, row.pk, cluster=CLUSTER, task_name=f"import-{row.pk}")
-        return row, None
+        return None
     try:
-        outcome = carry_out(row=row, path=path)
+        return carry_out(row=row, path=stored_upload.path_of(row))
     finally:
-        _forget_upload(row)
+        stored_upload.forget(row)
         row.refresh_from_db()
-    return row, outcome
-
-
-def _store(row: Import, chunks: Iterable[bytes]) -> tuple[Path, int]:
-    most = Limits.of_settings().total_bytes
-    folder = folder_of(row.pk)
-    folder.mkdir(parents=True, exist_ok=True)
-    path, size = folder / UPLOAD, 0
-    with path.open("wb") as file:
-        for chunk in chunks:
-            size += len(chunk)
-            if size > most:
-                raise TooLargeError(
-                    f"The upload is larger than {most // MIB} MiB.",
-                    hint="Part it, or raise TUNIX_IMPORT_MAX_MB.",
-                )
-            file.write(chunk)
-    return path, size
-
-
-def _is_large(path: Path, name: str, size: int) -> bool:
-    if size > LARGEST_UPLOAD_AT_ONCE:
-        return True
-    return count_at_most(path, name=name, most=LARGEST_AT_ONCE, bytes_most=LARGEST_UNPACKED_AT_ONCE) is None
 
 
 def run_queued_import(*, import_id: int) -> None:
@@ -100,13 +87,13 @@ def run_queued_import(*, import_id: int) -> None:
         return
     row = Import.objects.get(pk=import_id)
     try:
-        carry_out(row=row, path=folder_of(row.pk) / UPLOAD)
+        carry_out(row=row, path=stored_upload.path_of(row))
     except CancelledError:
         logger.info("Import %s was cancelled.", import_id)
     except UserError as error:
         logger.info("Import %s failed: %s", import_id, error)
     finally:
-        _forget_upload(row)
+        stored_upload.forget(row)
 
 
 def cancel_import(*, import_id: int, actor: User | None = None) -> Import:
@@ -117,7 +104,7 @@ def cancel_import(*, import_id: int, actor: User | None = None) -> Import:
         ConflictError: if it has ended.
     """
     row = import_named(import_id=import_id)
-    waiting = Import.objects.filter(pk=row.pk, status=Import.Status.QUEUED)
+    waiting = Import.objects.filter(pk=row.pk, status__in=[Import.Status.QUEUED, Import.Status.PREVIEWED])
     running = Import.objects.filter(pk=row.pk, status=Import.Status.RUNNING)
     if waiting.update(
         status=Import.Status.CANCELLED,
@@ -125,7 +112,7 @@ def cancel_import(*, import_id: int, actor: User | None = None) -> Import:
         error="Cancelled. Nothing was changed.",
         finished_at=timezone.now(),
     ):
-        _forget_upload(row)
+        stored_upload.forget(row)
     elif not running.update(cancel_asked=True):
         raise ConflictError(f"Import {row.pk} has ended ({row.status}).")
     record_audit(
@@ -159,12 +146,9 @@ def rejects_path(*, row: Import) -> Path:
     return path
 
 
-def _forget_upload(row: Import) -> None:
-    folder = folder_of(row.pk)
-    (folder / UPLOAD).unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _end(row: Import, status: str, error: str) -> None:
-    Import.objects.filter(pk=row.pk).update(status=status, error=error, finished_at=timezone.now())
+def give_up(row: Import, reason: str) -> None:
+    """Write down that an import failed before it began, and remove its file."""
+    Import.objects.filter(pk=row.pk).update(
+        status=Import.Status.FAILED, error=reason, finished_at=timezone.now()
+    )
+    stored_upload.forget(row)

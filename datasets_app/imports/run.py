@@ -99,8 +99,10 @@ def _write_completed(row: Import, work: Work) -> None:
     )
 
 
-def rehearse(*, request: ImportRequest, path: Path, name: str, watch: Watch | None = None) -> Outcome:
-    """Read a file to its end and count, changing nothing."""
+def rehearse(
+    *, request: ImportRequest, path: Path, name: str, watch: Watch | None = None, most: int | None = None
+) -> Outcome:
+    """Read a file to its end, or ``most`` of its records, and count, changing nothing."""
     look = watch or Watch()
     reader = FileReader(path, name=name, request=request, limits=Limits.of_settings())
     started, outcome, rejects = time.monotonic(), Outcome(None), Rejects(None)
@@ -113,6 +115,8 @@ def rehearse(*, request: ImportRequest, path: Path, name: str, watch: Watch | No
             outcome.imported += 1
         if reader.rows % 5000 == 0:
             look.progressed(reader.bytes_read, outcome)
+        if most is not None and outcome.imported + rejects.count >= most:
+            break
     outcome.refused, outcome.first_refused = rejects.count, rejects.first
     outcome.seconds = time.monotonic() - started
     return outcome

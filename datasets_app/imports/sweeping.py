@@ -2,15 +2,18 @@
 
 import os
 import socket
+from datetime import timedelta
 
 from django.utils import timezone
 
 from datasets_app.fresh_file import UNFINISHED
+from datasets_app.imports import stored_upload
 from datasets_app.imports.rejects import folder_of
 from datasets_app.models import Import
 from datasets_app.publishing import PublishResult, discard
 from datasets_app.services import finish
 
+UNCONFIRMED_AFTER = timedelta(days=1)
 BROKEN_OFF = (
     "The traces are published, but their files may be missing: manage.py check_datasets --repair writes them."
 )
@@ -18,7 +21,7 @@ BROKEN_OFF = (
 
 def sweep_imports() -> int:
     """Give up imports whose process is gone, with all that they wrote; gives their number."""
-    swept = 0
+    swept = _sweep_previews()
     here = socket.gethostname()[:100]
     for row in Import.objects.filter(status=Import.Status.RUNNING).select_related("unpublished"):
         gone = row.host == here and row.process is not None and not _is_alive(row.process)
@@ -48,6 +51,20 @@ def sweep_imports() -> int:
         if row.unpublished is not None:
             discard(row.unpublished)
         swept += 1
+    return swept
+
+
+def _sweep_previews() -> int:
+    """Give up what was looked at and never confirmed."""
+    swept = 0
+    long_ago = timezone.now() - UNCONFIRMED_AFTER
+    for row in Import.objects.filter(status=Import.Status.PREVIEWED, created_at__lt=long_ago):
+        swept += Import.objects.filter(pk=row.pk, status=Import.Status.PREVIEWED).update(
+            status=Import.Status.CANCELLED,
+            error="Nobody confirmed it within a day. Nothing was changed.",
+            finished_at=timezone.now(),
+        )
+        stored_upload.forget(row)
     return swept
 
 

@@ -20,6 +20,7 @@ class Import(models.Model):
     class Status(models.TextChoices):
         """Where the import stands."""
 
+        PREVIEWED = "previewed", "waiting for a yes"
         QUEUED = "queued", "queued"
         RUNNING = "running", "running"
         COMPLETED = "completed", "completed"
@@ -43,6 +44,7 @@ class Import(models.Model):
     cancel_asked = models.BooleanField(default=False)
     error = models.TextField(blank=True)
     notes = models.JSONField(default=list, blank=True)
+    preview = models.JSONField(default=dict, blank=True, help_text="what it would do, where one looked first")
     dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     unpublished = models.ForeignKey(
         Dataset,

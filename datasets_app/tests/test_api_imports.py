@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from datasets_app.imports import queue
+from datasets_app.imports import stored_upload
 from datasets_app.models import Dataset, Import, Trace
 from datasets_app.tasks import run_import
 
@@ -60,7 +60,7 @@ def test_refused_lines_are_answered_and_can_be_fetched(send, client, token_heade
 
 @pytest.mark.parametrize("how", ["bytes", "rows"])
 def test_a_large_file_waits_in_the_queue_and_can_be_followed(send, client, token_headers, monkeypatch, how):
-    monkeypatch.setattr(queue, "LARGEST_UPLOAD_AT_ONCE" if how == "bytes" else "LARGEST_AT_ONCE", 10)
+    monkeypatch.setattr(stored_upload, "LARGEST_UPLOAD_AT_ONCE" if how == "bytes" else "LARGEST_AT_ONCE", 10)
     answer = send(lines_of(12))
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     waiting = OrmQ.objects.get()
@@ -78,7 +78,7 @@ def test_a_large_file_waits_in_the_queue_and_can_be_followed(send, client, token
 
 
 def test_a_queued_import_that_fails_says_why(send, monkeypatch):
-    monkeypatch.setattr(queue, "LARGEST_UPLOAD_AT_ONCE", 10)
+    monkeypatch.setattr(stored_upload, "LARGEST_UPLOAD_AT_ONCE", 10)
     number = send(lines_of(2) + b"{}\n").json()["id"]
     run_import(number)
     row = Import.objects.get(pk=number)
@@ -87,7 +87,7 @@ def test_a_queued_import_that_fails_says_why(send, monkeypatch):
 
 
 def test_a_waiting_import_is_cancelled_at_once(send, monkeypatch):
-    monkeypatch.setattr(queue, "LARGEST_UPLOAD_AT_ONCE", 10)
+    monkeypatch.setattr(stored_upload, "LARGEST_UPLOAD_AT_ONCE", 10)
     number = send(lines_of(12)).json()["id"]
     cancelled = send(url=f"/api/datasets/import/{number}/cancel")
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")

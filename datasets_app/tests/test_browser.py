@@ -126,7 +126,7 @@ def test_two_contents_are_compared(site, viewer, golden):
     assert (stats["Unchanged"], stats["Added"], stats["Removed"]) == ("30", "30", "0")
 
 
-def test_a_file_is_uploaded_in_the_admin_and_what_was_refused_can_be_fetched(site, administrator):
+def test_a_file_is_uploaded_in_the_admin_looked_at_and_imported(site, administrator):
     lines = [{"question": f"q{n}", "answer": f"s\n#### {n}"} for n in range(5)] + [{"bad": 1}]
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
     file = {"name": "small.jsonl", "mimeType": "application/jsonl", "buffer": body}
@@ -138,8 +138,11 @@ def test_a_file_is_uploaded_in_the_admin_and_what_was_refused_can_be_fetched(sit
     page.get_by_text("so nothing was changed").wait_for()
     assert not Dataset.objects.exists()
     page.get_by_label("File").set_input_files(file)
-    page.get_by_label("Keep going").check()
-    page.get_by_role("button", name="Import a file").click()
+    page.get_by_role("button", name="Look at it first").click()
+    page.get_by_role("heading", name="What it would do").wait_for()
+    assert "line 6 (byte" in page.inner_text("main")
+    assert not Dataset.objects.exists()
+    page.get_by_role("button", name="Import the good ones").click()
     page.wait_for_url("**/datasets/imports/*/")
     assert "completed" in page.inner_text("main")
     with page.expect_download() as download:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from datasets_app.imports.queue import UPLOAD
 from datasets_app.imports.rejects import folder_of
+from datasets_app.imports.stored_upload import UPLOAD
 from datasets_app.models import Dataset, DatasetTrace, Trace
 from runs.tests.support import wait_until
 
