@@ -1,5 +1,6 @@
 """Pages of a large dataset: an index finds them, and texts of the page alone are read."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -8,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets_app.member_pages import _narrowed, count_members, member_page, next_positions
 from datasets_app.models import DatasetTrace
-from datasets_app.selectors import positions_of_trace
+from datasets_app.selectors import positions_of_trace, split_overlap
 from datasets_app.tests.support_quality import member, published
 
 pytestmark = pytest.mark.django_db
@@ -64,3 +65,13 @@ def test_places_of_a_trace_are_found_without_grouping_the_datasets(mixed):
         assert positions_of_trace(trace=trace, datasets=[mixed, other]) == {mixed.pk: 7, other.pk: 0}
     assert "GROUP BY" not in asked.captured_queries[0]["sql"]
     assert positions_of_trace(trace=trace, datasets=[other]) == {other.pk: 0}
+
+
+def test_prompts_on_both_sides_are_counted_in_one_pass():
+    rows = [member(prompt, ["s"], "a") for prompt in ("one", "One", "two", "two", "three")]
+    sides = ["train", "test", "train", "train", "test"]
+    dataset = published("sides-v1", [replace(row, split=side) for row, side in zip(rows, sides, strict=True)])
+    with CaptureQueriesContext(connection) as asked:
+        assert split_overlap(dataset=dataset) == 1
+    (query,) = asked.captured_queries
+    assert "IN (SELECT" not in query["sql"]
