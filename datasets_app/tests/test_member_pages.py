@@ -1,11 +1,11 @@
 """Pages of a large dataset: an index finds them, and texts of the page alone are read."""
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from msgspec.structs import replace
 
 from datasets_app.member_pages import _narrowed, count_members, member_page, next_positions
 from datasets_app.models import DatasetTrace
