@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -19,9 +20,8 @@ class FreshFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
-        self._file = os.fdopen(handle, "wb", BUFFER)
-        self._path = Path(name)
+        self._path = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
+        self._file = self._path.open("xb", BUFFER)
         self._digest = hashlib.sha256()
         self._size = self._lines = 0
 
@@ -39,11 +39,15 @@ class FreshFile:
         self._lines += 1
 
     def put_in_place(self, path: Path) -> dict[str, Any]:
-        """Move the file to ``path``, on the same disk, in one move; gives digest, bytes and lines."""
+        """Move the file to ``path``, on the same disk, in one move; gives digest, bytes and lines.
+
+        It keeps the mode of the file that it replaces.
+        """
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._path.chmod(0o644)
+        if path.exists():
+            shutil.copymode(path, self._path)
         self._path.replace(path)
         return {"sha256": self._digest.hexdigest(), "bytes": self._size, "lines": self._lines}
 
@@ -53,6 +57,20 @@ class FreshFile:
             self._file.close()
         finally:
             self._path.unlink(missing_ok=True)
+
+
+def write_out(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:
+    """Write lines where a person said: a link is followed, a device or pipe is written to, not replaced."""
+    target = path.resolve()
+    if not target.exists() or target.is_file():
+        return replace_file(target, lines)
+    digest, size, count = hashlib.sha256(), 0, 0
+    with target.open("wb") as file:
+        for line in lines:
+            file.write(line)
+            digest.update(line)
+            size, count = size + len(line), count + 1
+    return {"sha256": digest.hexdigest(), "bytes": size, "lines": count}
 
 
 def replace_file(path: Path, lines: Iterable[bytes]) -> dict[str, Any]:

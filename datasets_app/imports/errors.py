@@ -2,6 +2,8 @@
 
 from tunix_site.errors import InvalidInputError, UserError
 
+CANCELLED = "The import was cancelled. Nothing was changed."
+
 
 class UnfitFileError(InvalidInputError):
     """The file cannot be read on from here; nothing of it is taken."""

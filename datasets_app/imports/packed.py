@@ -12,6 +12,8 @@ from datasets_app.imports.errors import UnfitFileError
 
 GZIP_MAGIC, ZSTD_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 BUFFER = 1 << 20
+# zstd makes up to 128 KiB of four bytes, and its unpackers give all that their input holds.
+BITE = 512
 _ARCHIVES = {ZIP_MAGIC: "zip", b"7z\xbc\xaf": "7z", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 
@@ -104,7 +106,7 @@ class _ZstdStream(io.RawIOBase):
         self._name = name
         self._unpacker = _decompressor(name)
         self._begun = False
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         """It is a stream to read."""
@@ -123,7 +125,7 @@ class _ZstdStream(io.RawIOBase):
                 return 0
             self._begun = True
             try:
-                self._ready = self._unpacker.decompress(packed)
+                self._ready = memoryview(self._unpacker.decompress(packed))
             except Exception as error:  # the two libraries have no error class in common
                 raise UnfitFileError(
                     f"{self._name}: the zstd data are damaged ({error}).", hint="Fetch it again."
@@ -136,8 +138,8 @@ class _ZstdStream(io.RawIOBase):
     def _next_packed(self) -> bytes:
         if self._unpacker.eof:
             left: bytes = self._unpacker.unused_data
-            following = left or self._raw.read(1 << 16)
+            following = left or self._raw.read(BITE)
             if following:
                 self._unpacker = _decompressor(self._name)
             return following
-        return self._raw.read(1 << 16)
+        return self._raw.read(BITE)

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from datasets_app.imports import stored_upload
+from datasets_app.imports.errors import CANCELLED, CancelledError
 from datasets_app.imports.outcome import Outcome, Watch
 from datasets_app.imports.queue import give_up, import_named, start, store_upload
 from datasets_app.imports.reader import Preview
@@ -41,9 +42,12 @@ def look_first(*, request: ImportRequest, name: str, chunks: Iterable[bytes], ac
     except BaseException as error:
         give_up(row, str(error) if isinstance(error, UserError) else "It could not be read.")
         raise
-    Import.objects.filter(pk=row.pk, status=Import.Status.QUEUED).update(
+    waiting = Import.objects.filter(pk=row.pk, status=Import.Status.QUEUED)
+    if not waiting.update(
         status=Import.Status.PREVIEWED, preview=_described(seen[0], outcome), format=seen[0].format
-    )
+    ):
+        stored_upload.forget(row)
+        raise CancelledError(CANCELLED)
     row.refresh_from_db()
     return row
 

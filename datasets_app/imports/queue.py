@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from datasets_app.imports import stored_upload
-from datasets_app.imports.errors import CancelledError
+from datasets_app.imports.errors import CANCELLED, CancelledError
 from datasets_app.imports.outcome import Outcome
 from datasets_app.imports.rejects import REJECTS, folder_of
 from datasets_app.imports.request import ImportRequest
@@ -43,6 +43,7 @@ def store_upload(*, request: ImportRequest, name: str, chunks: Iterable[bytes], 
 
     Raises:
         TooLargeError: while it streams in, if it goes beyond the limit of the settings.
+        CancelledError: if somebody cancelled it meanwhile.
     """
     row = open_import(request=request, name=name, size=0, actor=actor)
     try:
@@ -50,7 +51,9 @@ def store_upload(*, request: ImportRequest, name: str, chunks: Iterable[bytes], 
     except BaseException as error:
         give_up(row, str(error) if isinstance(error, UserError) else "The upload broke off.")
         raise
-    Import.objects.filter(pk=row.pk).update(file_bytes=size)
+    if not Import.objects.filter(pk=row.pk, status=Import.Status.QUEUED).update(file_bytes=size):
+        stored_upload.forget(row)
+        raise CancelledError(CANCELLED)
     row.file_bytes = size
     return row
 

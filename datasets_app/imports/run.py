@@ -8,7 +8,7 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from datasets_app.imports.errors import CancelledError
+from datasets_app.imports.errors import CANCELLED, CancelledError
 from datasets_app.imports.limits import Limits
 from datasets_app.imports.outcome import Outcome, Watch
 from datasets_app.imports.reader import FileReader, Preview
@@ -37,18 +37,21 @@ def carry_out(*, row: Import, path: Path, watch: Watch | None = None) -> Outcome
     """Carry an import out to its end, and write down how it ended.
 
     Raises:
+        CancelledError: if it was cancelled, before it began or since; nothing was changed.
         RefusedLinesError: if lines were refused and it was not to keep going; nothing was changed.
         UserError: why else it could not be done; nothing was changed.
     """
     sweep_imports()
     sweep_abandoned()
     rows = Import.objects.filter(pk=row.pk)
-    rows.update(
+    claimed = rows.filter(status__in=Import.LIVE).update(
         status=Import.Status.RUNNING,
         heartbeat_at=timezone.now(),
         host=socket.gethostname()[:100],
         process=os.getpid(),
     )
+    if not claimed:
+        raise CancelledError(CANCELLED)
     work = Work(row, path, watch or Watch())
     try:
         outcome = work.run()

@@ -28,8 +28,6 @@ def sweep_imports() -> int:
         if not (gone or row.is_silent):
             continue
         mine = Import.objects.filter(pk=row.pk, status=Import.Status.RUNNING, process=row.process)
-        for left in folder_of(row.pk).glob(f"{UNFINISHED}*"):
-            left.unlink(missing_ok=True)
         made = row.unpublished
         if made is not None and made.status == made.Status.PUBLISHED:
             # It died after its traces became visible: they are all there.
@@ -41,6 +39,7 @@ def sweep_imports() -> int:
                 finished_at=timezone.now(),
             )
             finish(PublishResult(made, created=False))
+            _clear(row)
             continue
         if not mine.update(
             status=Import.Status.FAILED,
@@ -48,10 +47,18 @@ def sweep_imports() -> int:
             finished_at=timezone.now(),
         ):
             continue
+        _clear(row)
         if row.unpublished is not None:
             discard(row.unpublished)
         swept += 1
     return swept
+
+
+def _clear(row: Import) -> None:
+    """Remove the upload and what was written of files; the refused lines stay."""
+    for left in folder_of(row.pk).glob(f"{UNFINISHED}*"):
+        left.unlink(missing_ok=True)
+    stored_upload.forget(row)
 
 
 def _sweep_previews() -> int:

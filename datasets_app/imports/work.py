@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from datasets_app import bulk
 from datasets_app.imports.ahead import read_ahead
-from datasets_app.imports.errors import CancelledError, RefusedLinesError, UnfitFileError
+from datasets_app.imports.errors import CANCELLED, CancelledError, RefusedLinesError, UnfitFileError
 from datasets_app.imports.limits import Limits
 from datasets_app.imports.outcome import Outcome, Watch
 from datasets_app.imports.reader import FileReader, Preview
@@ -24,6 +24,7 @@ from datasets_app.traces import SPLIT_RULE
 from datasets_app.traces_file import TracesFile
 
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 2000, 10_000, 200
+HEAVIEST_BATCH = 32 << 20
 QUICK, SLOW = 0.2, 0.5
 TOLD_EVERY = 0.5
 
@@ -41,6 +42,7 @@ class Work:
         self.unpublished: Unpublished | None = None
         self.file = TracesFile(folder_of(row.pk))
         self.batch: list[Member] = []
+        self.weight = 0
         self.batch_size = FIRST_BATCH
         self.told_at = 0.0
         self.spoilt = False
@@ -74,17 +76,20 @@ class Work:
         return outcome
 
     def _read(self, rejects: Rejects) -> None:
-        with closing(read_ahead(self.reader.outcomes())) as outcomes:
+        with closing(read_ahead(self.reader.outcomes(), weigh=_weight)) as outcomes:
             for one in outcomes:
                 self._take(one, rejects)
         self._write()
 
     def _take(self, one: Preview | Member | Refusal, rejects: Rejects) -> None:
         if isinstance(one, Member):
-            if not self.spoilt:
-                self.batch.append(one)
-                if len(self.batch) >= self.batch_size:
-                    self._write()
+            if self.spoilt:
+                self._tell()
+                return
+            self.batch.append(one)
+            self.weight += _weight(one)
+            if len(self.batch) >= self.batch_size or self.weight >= HEAVIEST_BATCH:
+                self._write()
         elif isinstance(one, Preview):
             self.watch.previewed(one)
         else:
@@ -98,7 +103,7 @@ class Work:
 
     def _write(self) -> None:
         """Write the waiting traces; batches shrink where the database is slow, so that no lock lasts."""
-        batch, self.batch = self.batch, []
+        batch, self.batch, self.weight = self.batch, [], 0
         if self.base is not None and batch:
             held = bulk.held_by(dataset_id=self.base.pk, hashes=[one.content_hash for one in batch])
             fresh = [one for one in batch if (one.split, one.content_hash) not in held]
@@ -196,7 +201,14 @@ class Work:
         )
         self.watch.progressed(done, outcome)
         if rows.filter(cancel_asked=True).exists():
-            raise CancelledError("The import was cancelled. Nothing was changed.")
+            raise CancelledError(CANCELLED)
+
+
+def _weight(one: Preview | Member | Refusal) -> int:
+    """Tell about how much memory something that was read takes."""
+    if isinstance(one, Member):
+        return len(one.record.prompt) + sum([len(step.content) for step in one.record.steps])
+    return len(one.raw) if isinstance(one, Refusal) else 0
 
 
 def _some(outcome: Outcome) -> str:

@@ -11,7 +11,8 @@ from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate
 
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
 _PLACES = re.compile(r"\.(\d+)")
-_PLAIN = re.compile(r"\s*[$€]?\s*-?\s*[\d,]*\.?\d*\s*%?\s*")
+# Possessive, or a few hundred spaces would keep it busy for seconds.
+_PLAIN = re.compile(r"\s*+[$€]?+\s*+-?+\s*+[\d,]*+(?:\.\d*+)?+\s*+%?+\s*+")
 DIGITS = 60
 
 Verdict = Literal["right", "rounded", "wrong", "unreadable"]

@@ -25,7 +25,7 @@ _WORDS |= {name: Fraction(10 * value) for value, name in enumerate(_TENS, start=
 _WORDS |= {"hundred": Fraction(100), "thousand": Fraction(1000), "dozen": Fraction(12), "third": Fraction(3)}
 _WORDS |= {"quarter": Fraction(4), "fifth": Fraction(5), "million": Fraction(10**6), "score": Fraction(20)}
 _FOUND = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
-_AFTER = re.compile(r">>\s*[$€]?\s*((?>-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?))(?!/\d)")
+_AFTER = re.compile(r">>\s*+[$€]?+\s*+((?>-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?))(?!/\d)")
 _WORD = re.compile(r"[a-z]+")
 _REWRITTEN = re.compile(r"[\d)%]\s*=\s*$")
 _LONGEST = 40

@@ -1,7 +1,10 @@
 """export_dataset: every format, to a file or to standard output."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -105,3 +108,28 @@ def test_a_wrong_call_ends_with_a_message(arguments, words):
 def test_an_unknown_format_is_refused():
     with pytest.raises(InvalidInputError, match="Formats: trace, sft"):
         export_lines(dataset=resolve_dataset(address="golden-v1"), format="xml")
+
+
+def export_to(path: Path) -> None:
+    call_command("export_dataset", "golden-v1", "-o", str(path), stdout=StringIO(), stderr=StringIO())
+
+
+def test_an_export_follows_a_link_and_keeps_the_mode_of_what_it_replaces(tmp_path):
+    target, link = tmp_path / "target.jsonl", tmp_path / "link.jsonl"
+    target.write_text("before")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    export_to(link)
+    assert link.is_symlink()
+    assert len(target.read_bytes().splitlines()) == 5
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_export_writes_to_a_pipe_and_does_not_replace_it(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(pipe.read_bytes)
+        export_to(pipe)
+        assert len(taken.result(10).splitlines()) == 5
+    assert pipe.is_fifo()

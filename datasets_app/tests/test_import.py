@@ -20,6 +20,7 @@ from datasets_app import manifest
 from datasets_app.imports import work
 from datasets_app.imports.errors import CancelledError
 from datasets_app.imports.outcome import Outcome, Watch
+from datasets_app.imports.queue import cancel_import
 from datasets_app.imports.rejects import folder_of
 from datasets_app.imports.request import ImportRequest
 from datasets_app.imports.run import carry_out, open_import
@@ -179,6 +180,30 @@ def test_a_cancelled_import_leaves_nothing(make_file, monkeypatch):
     assert (row.status, Trace.objects.exists(), Dataset.objects.exists()) == ("cancelled", False, False)
 
 
+def test_one_that_was_cancelled_before_it_began_is_not_carried_out(make_file):
+    path = make_file(lines_of(5))
+    row = open_import(request=ImportRequest(key="mine"), name=path.name, size=1)
+    cancel_import(import_id=row.pk)
+    with pytest.raises(CancelledError, match="Nothing was changed"):
+        carry_out(row=row, path=path)
+    row.refresh_from_db()
+    assert (row.status, Trace.objects.exists()) == ("cancelled", False)
+
+
+def test_one_that_is_spoilt_can_still_be_cancelled(make_file, monkeypatch):
+    monkeypatch.setattr(work, "TOLD_EVERY", 0.0)
+    path = make_file(b"{}\n" + lines_of(50))
+    row = open_import(request=ImportRequest(key="mine"), name=path.name, size=1)
+
+    def cancel(_done: int, _outcome: Outcome) -> None:
+        Import.objects.filter(pk=row.pk).update(cancel_asked=True)
+
+    with pytest.raises(CancelledError):
+        carry_out(row=row, path=path, watch=Watch(progressed=cancel))
+    row.refresh_from_db()
+    assert (row.status, row.refused) == ("cancelled", 1)
+
+
 def test_what_was_published_meanwhile_is_not_overwritten(make_file):
     path = make_file(lines_of(5))
     row = open_import(request=ImportRequest(key="mine"), name=path.name, size=1)
@@ -197,6 +222,7 @@ import sys, time, django
 django.setup()
 from pathlib import Path
 from datasets_app.imports import run, work
+from datasets_app.imports.queue import cancel_import
 from datasets_app.imports.outcome import Watch
 from datasets_app.imports.request import ImportRequest
 work.FIRST_BATCH = work.LARGEST_BATCH = 20
@@ -236,7 +262,7 @@ def test_an_import_killed_anywhere_shows_nothing_and_is_swept(make_file, process
     assert not Dataset.objects.exists()
     row = Import.objects.get()
     assert row.status == "failed"
-    assert not list(folder_of(row.pk).iterdir())
+    assert not folder_of(row.pk).exists()
     assert import_file(path)["imported"] == 400
 
 
@@ -253,7 +279,10 @@ def test_a_process_that_dies_after_publishing_has_completed_its_import(make_file
     Import.objects.filter(pk=row.pk).update(
         status="running", unpublished=dataset, host=here, process=ended.pid
     )
+    folder_of(row.pk).mkdir(parents=True)
+    (folder_of(row.pk) / "upload").write_text("left")
     assert sweep_imports() == 1
+    assert not folder_of(row.pk).exists()
     row.refresh_from_db()
     assert (row.status, row.dataset, row.unpublished, row.error) == ("completed", dataset, None, "")
     assert "published" in row.notes[0]

@@ -20,13 +20,17 @@ from datasets_app.traces_file import TracesFile
 from datasets_app.verification import check_datasets
 
 
+def no_weight(_thing: object) -> int:
+    return 0
+
+
 def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 499, 500, 501, 1700])
 def test_everything_comes_once_and_in_order(size):
-    assert list(read_ahead(iter(range(size)))) == list(range(size))
+    assert list(read_ahead(iter(range(size)), weigh=no_weight)) == list(range(size))
     assert not readers()
 
 
@@ -37,19 +41,27 @@ def test_what_came_before_an_error_is_given_before_it():
 
     taken: list[int] = []
     with pytest.raises(EOFError, match="cut off"):
-        taken.extend(read_ahead(broken()))
+        taken.extend(read_ahead(broken(), weigh=no_weight))
     assert taken == list(range(620))
     assert not readers()
 
 
 def test_it_reads_no_further_ahead_than_its_queue_and_ends_when_nobody_takes():
     given = count()
-    things = read_ahead(given)
+    things = read_ahead(given, weigh=no_weight)
     assert list(islice(things, 3)) == [0, 1, 2]
     things.close()
     assert not readers()
     # One batch was taken, one is in the hands of the thread, the rest waits.
     assert next(given) <= (ahead.WAITING + 2) * ahead.BATCH
+
+
+def test_heavy_things_are_read_ahead_by_their_weight():
+    given = count()
+    things = read_ahead(given, weigh=lambda _thing: ahead.HEAVY // 4)
+    next(things)
+    things.close()
+    assert next(given) <= (ahead.WAITING + 2) * 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from datasets_app.formats import FORMATS, WRITERS, detect, export_lines
 from datasets_app.formats.reading import Reading
 from datasets_app.imports.limits import Limits
+from datasets_app.imports.packed import BITE, open_file, unpacked
 from datasets_app.imports.reader import FileReader, Preview
 from datasets_app.imports.request import ImportRequest, parse_mapping
 from datasets_app.models import Dataset
@@ -274,6 +275,16 @@ def test_parquet_is_read_where_pyarrow_is_there(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InvalidInputError, match="the Parquet data are damaged"):
         read_file(path)
+
+
+def test_zstd_that_unpacks_to_far_more_is_unpacked_by_small_pieces(tmp_path):
+    zstandard = pytest.importorskip("zstandard", reason="the extra “parquet” is not installed")
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(zstandard.compress(b"a" * (256 << 20)))
+    assert path.stat().st_size > 4 * BITE
+    with open_file(path) as raw:
+        assert unpacked(raw, path.name).read(3) == b"aaa"
+        assert raw.tell() <= 2 * BITE
 
 
 def test_zstd_is_read_where_something_can(tmp_path):

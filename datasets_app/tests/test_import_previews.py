@@ -1,6 +1,7 @@
 """Looking before importing: nothing is imported before somebody says yes."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from datasets_app.imports import previews, stored_upload
+from datasets_app.imports import previews, queue, stored_upload
+from datasets_app.imports.errors import CancelledError
 from datasets_app.imports.rejects import folder_of
+from datasets_app.imports.request import ImportRequest
 from datasets_app.imports.sweeping import sweep_imports
 from datasets_app.models import Dataset, Import, Trace
 from datasets_app.tests.test_api_imports import lines_of, send
@@ -82,6 +85,19 @@ def test_a_no_keeps_nothing(send):
     assert send(url=f"{found['url']}/cancel").json()["status"] == "cancelled"
     assert not folder_of(found["id"]).exists()
     assert send(url=confirm_url(found)).status_code == 409
+
+
+@pytest.mark.parametrize("take", [previews.look_first, queue.take_upload])
+def test_a_cancel_while_the_file_comes_in_holds(take):
+    def coming_in() -> Iterator[bytes]:
+        yield lines_of(2)
+        queue.cancel_import(import_id=Import.objects.get().pk)
+        yield lines_of(2)
+
+    with pytest.raises(CancelledError, match="Nothing was changed"):
+        take(request=ImportRequest(key="mine"), name="a.jsonl", chunks=coming_in(), actor=None)
+    row = Import.objects.get()
+    assert (row.status, Trace.objects.exists(), folder_of(row.pk).exists()) == ("cancelled", False, False)
 
 
 def test_a_file_that_cannot_be_read_fails_at_once(send):

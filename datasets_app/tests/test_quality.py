@@ -101,6 +101,10 @@ def test_an_annotation_is_judged(text, verdict):
     assert judge(text).verdict == verdict
 
 
+def test_an_annotation_full_of_white_space_is_judged_like_any_other():
+    assert judge(f"1={' ' * 2000}1{' ' * 1000}+1").verdict == "wrong"
+
+
 def test_the_problem_of_a_wrong_annotation_says_what_is_right():
     (found,) = annotations_of(["we get <<10/3=4>>4"])
     assert (found.step, found.problem) == (0, "10/3 is 3.33333333…")

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from datasets_app.cards import FILE, croissant, dataset_card
 from datasets_app.formats import WRITERS, export_lines
-from datasets_app.fresh_file import replace_file
+from datasets_app.fresh_file import replace_file, write_out
 from datasets_app.models import Dataset
 from datasets_app.selectors import resolve_dataset
 from datasets_app.traces import SPLITS
@@ -50,7 +50,7 @@ class Command(TunixCommand):
             return None
         path = Path(options["output"])
         try:
-            facts = replace_file(path, lines)
+            facts = write_out(path, lines)
         except OSError as error:
             raise UserError(f"{path} could not be written: {error.strerror}.") from error
         self.say(f"Wrote {facts['lines']} traces of {dataset.address} to {path}.")
