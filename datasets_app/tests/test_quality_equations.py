@@ -192,7 +192,7 @@ def test_of_the_equations_of_gsm8k_few_are_wrong_and_each_of_these_was_looked_at
 class _Watched(str):
     """A text that notes how long its slices are."""
 
-    __slots__ = ("slices",)
+    slices: list[int]
 
     def __getitem__(self, key: object) -> str:
         part = super().__getitem__(key)  # type: ignore[index]
