@@ -137,7 +137,9 @@ def get_build(request: HttpRequest, task_id: PositiveId) -> BuildTaskOut:
     summary="Cancel a queued build",
 )
 def cancel_build(request: HttpRequest, task_id: PositiveId) -> BuildTaskOut:
-    """Cancel: nothing of it is kept. A running build stops at its next batch; 409 where it has ended."""
+    """Cancel: nothing of it is kept. A running build stops at its next batch; 409 where it has ended or
+    is being published already.
+    """
     identity = identify(request)
     actor = identity.user if identity else None
     return BuildTaskOut.of(builds.cancel_build(task_id=task_id, actor=actor))

@@ -14,7 +14,7 @@ from datasets_app.quality import reports
 from datasets_app.quality_schemas import ComparisonOut, ComparisonPendingOut, ReportIn, ReportOut
 from datasets_app.selectors import resolve_dataset
 from tunix_site.auth import OPERATE, READ, identify
-from tunix_site.errors import NotFoundError
+from tunix_site.errors import ConflictError, NotFoundError
 from tunix_site.schemas import ERRORS, PositiveId
 
 router = Router(tags=["datasets"])
@@ -39,13 +39,15 @@ def compare_datasets(
 ) -> Status[ComparisonOut] | Status[ComparisonPendingOut]:
     """Say what was added, removed and changed (by prompt) from ``a`` to ``b``.
 
-    202 while datasets of more than 20,000 traces together are compared in the queue: ask again.
+    202 while datasets of more than 20,000 traces together are compared in the queue: ask again. 409
+    where that failed; asked again ten minutes later, it is tried anew.
     """
     row = comparison_of(a=resolve_dataset(address=a), b=resolve_dataset(address=b))
     if row.content:
         return Status(200, ComparisonOut.model_validate(row.content))
-    pending = ComparisonPendingOut(a=row.a.address, b=row.b.address, status=row.status, error=row.error)
-    return Status(202, pending)
+    if row.has_ended:
+        raise ConflictError(f"{row.a.address} and {row.b.address} could not be compared.", hint=row.error)
+    return Status(202, ComparisonPendingOut(a=row.a.address, b=row.b.address, status=row.status))
 
 
 @router.get("{key}/quality", auth=READ, response={200: ReportOut, **ERRORS}, summary="Newest quality report")

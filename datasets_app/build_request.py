@@ -7,13 +7,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from datasets_app.generators import GENERATORS
 from datasets_app.generators.specs import MAX_COUNT, MAX_SEED
+from datasets_app.keys import NAME, check_key
 from datasets_app.models import Split
 from datasets_app.traces import MAX_STEPS, TraceError, check_characters
 
 MAX_META_FILTERS = 10
 MAX_SIZE = 2**31 - 1
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 META_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
 
@@ -107,6 +107,7 @@ class BuildRequest(BaseModel):
 
     @model_validator(mode="after")
     def _asks_for_one_thing(self) -> Self:
+        check_key(self.key)
         if self.is_generated and self.key not in GENERATORS:
             raise ValueError(
                 f"there is no generator for {self.key} (there are {', '.join(GENERATORS)}); "

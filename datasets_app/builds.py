@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -25,6 +25,9 @@ LARGEST_AT_ONCE = 10_000
 CLUSTER = "housekeeping"
 RUN_BUILD = "datasets_app.tasks.run_build"
 CANCELLED = "Cancelled. Nothing was changed."
+CANCELLED_LATE = "Cancelled. It was lost while it published; what it published stays."
+# All is written and the last look for a cancellation is over: what follows publishes.
+_PUBLISHING = Q(total__gt=0, done=F("total"))
 
 
 class BuildCancelledError(UserError):
@@ -170,16 +173,22 @@ def cancel_build(*, task_id: int, actor: User | None = None) -> BuildTask:
 
     Raises:
         NotFoundError: if there is none with this id.
-        ConflictError: if it has ended.
+        ConflictError: if it has ended, or publishes already.
     """
     task = build_task(task_id=task_id)
     now = timezone.now()
     same = BuildTask.objects.filter(pk=task.pk)
-    still = Q(status=BuildTask.Status.QUEUED) | _silent(now)
-    if not same.filter(still).update(
-        status=BuildTask.Status.CANCELLED, cancel_asked=True, error=CANCELLED, finished_at=now
-    ) and not same.filter(status=BuildTask.Status.RUNNING).update(cancel_asked=True):
+    still = same.filter(Q(status=BuildTask.Status.QUEUED) | _silent(now))
+    ended = {"status": BuildTask.Status.CANCELLED, "cancel_asked": True, "finished_at": now}
+    running = same.filter(~_PUBLISHING, status=BuildTask.Status.RUNNING)
+    if not (
+        still.filter(~_PUBLISHING).update(**ended, error=CANCELLED)
+        or still.filter(_PUBLISHING).update(**ended, error=CANCELLED_LATE)
+        or running.update(cancel_asked=True)
+    ):
         task.refresh_from_db()
+        if task.is_live:
+            raise ConflictError(f"Build {task.pk} is being published and can no longer be cancelled.")
         raise ConflictError(f"Build {task.pk} has ended ({task.status}).")
     record_audit(actor=actor, action="dataset.cancel_build", target_type="build", target_id=task.pk)
     task.refresh_from_db()

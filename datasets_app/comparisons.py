@@ -37,9 +37,10 @@ def comparison_of(*, a: Dataset, b: Dataset) -> StoredComparison:
 
 
 def _take_up_again(row: StoredComparison) -> bool:
+    # What waits for that long may have lost its task; where it has not, the second delivery does nothing.
     now = timezone.now()
-    ended = StoredComparison.objects.filter(pk=row.pk, status__in=(Status.RUNNING, Status.FAILED))
-    lost = ended.filter(updated_at__lt=now - StoredComparison.SILENT_AFTER)
+    undone = StoredComparison.objects.filter(pk=row.pk).exclude(status=Status.COMPLETED)
+    lost = undone.filter(updated_at__lt=now - StoredComparison.SILENT_AFTER)
     return bool(lost.update(status=Status.QUEUED, error="", updated_at=now))
 
 

@@ -23,7 +23,10 @@ ATTEMPTS = 3
 ABANDONED_AFTER = timedelta(hours=1)
 
 type Progress = Callable[[int, int], None]
-"""Called with (traces written, traces in all) at every batch, also while only hashes are made."""
+"""Called with (traces written, traces in all) at every batch, also while only hashes are made.
+
+The last call before the content is published, or found, is the one with all of them written.
+"""
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
@@ -107,6 +110,7 @@ def publish(
         raise InvalidInputError(f"{draft.key}: there is no trace to put into it.")
     known = find_content(key=draft.key, content_hash=summary.content_hash)
     if known is not None:
+        tell(summary.trace_count, summary.trace_count)
         return PublishResult(known, created=False)
     sweep_abandoned()
     unpublished = Unpublished.begin(draft)

@@ -77,8 +77,7 @@ class ComparisonPendingOut(Schema):
 
     a: str
     b: str
-    status: str = Field(description="queued, running, or failed")
-    error: str
+    status: str = Field(description="queued or running")
 
 
 class ComparisonOut(Schema):

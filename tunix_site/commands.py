@@ -1,6 +1,8 @@
 """The common ground of our management commands: flag spellings, ``--json``, exit codes."""
 
 import json
+import os
+import sys
 from argparse import Action
 from typing import Any
 
@@ -19,8 +21,14 @@ def add_flag(parser: Any, flag: str, **options: Any) -> Action:
     return action
 
 
+# What a shell shows for a process that SIGPIPE ended: nobody reads its output any more.
+UNREAD = 141
+
+
 class TunixCommand(BaseCommand):
     """A command that ends with 0 (done), 1 (failed, one clear message) or 2 (wrong use).
+
+    Where the reader of its output went away (``… | head -1``) it ends quietly with 141.
 
     Subclasses write ``run(**options)`` and return the facts that ``--json`` prints as one
     object at the end, or ``None``.
@@ -36,6 +44,19 @@ class TunixCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, print the result, and turn a `UserError` into one line and exit code 1."""
+        try:
+            self._run_and_print(**options)
+            self.stdout.flush()
+            return
+        except BrokenPipeError:
+            # What is still in the buffer must not fail once more when Python ends.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+        # Outside of the handler, so that what `run` was reading is closed before its database is.
+        raise SystemExit(UNREAD)
+
+    def _run_and_print(self, **options: Any) -> None:
         self.as_json: bool = options["json"]
         try:
             result = self.run(**options)

@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from datasets_app.build_request import NAME, Text200
+from datasets_app.build_request import Text200
 from datasets_app.formats import FORMATS
+from datasets_app.keys import Key
 from tunix_site.errors import InvalidInputError
 
 AUTO = "auto"
@@ -17,9 +18,7 @@ class ImportRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: Annotated[str, StringConstraints(pattern=NAME, max_length=100)] = Field(
-        description="the dataset that it goes into"
-    )
+    key: Key = Field(description="the dataset that it goes into")
     format: str = Field(default=AUTO, description="auto, or a format's name")
     split: Literal["train", "test"] | None = Field(
         default=None, description="the side of all its traces; else the line's own, else by prompt hash"

@@ -71,7 +71,8 @@ def equations_of(text: str, *, step: int = 0) -> Iterator[Equation]:
     while (match := _EQUATION.search(text, at)) is not None:
         # The result may begin the next one: 12 + 5 = 17 + 3 = 20.
         at = match.start("right")
-        before, after = text[max(0, match.start() - CONTEXT) : match.start()], text[match.end() :][:CONTEXT]
+        before = text[max(0, match.start() - CONTEXT) : match.start()]
+        after = text[match.end() : match.end() + CONTEXT]
         if _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after) or _LEADING_ZERO.search(match[0]):
             continue
         doubtful = other_numbers or bool(_BEFORE.search(before) or _AFTER.match(after))

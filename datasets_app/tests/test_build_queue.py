@@ -180,6 +180,34 @@ def test_a_running_build_may_be_cancelled_twice_but_an_ended_one_not_again(cance
     assert AuditEvent.objects.filter(action="dataset.cancel_build").count() == 2
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_build_that_publishes_is_no_longer_cancelled(monkeypatch, known):
+    if known:
+        builds.build(request=BuildRequest(dataset_name="golden", dataset_version="v2", count=20))
+    task = queued(dataset_name="golden", dataset_version="v2", count=20)
+    refused = []
+
+    def finishing(_result: object) -> None:
+        with pytest.raises(ConflictError, match=f"Build {task.pk} is being published") as error:
+            cancel_build(task_id=task.pk)
+        refused.append(error)
+
+    monkeypatch.setattr("datasets_app.services.finish", finishing)
+    run_queued_build(task_id=task.pk)
+    task.refresh_from_db()
+    assert refused
+    assert (task.status, task.cancel_asked, task.created) == ("completed", False, not known)
+    assert not AuditEvent.objects.filter(action="dataset.cancel_build").exists()
+
+
+def test_a_build_lost_while_it_published_does_not_claim_that_nothing_was_changed():
+    task = queued(dataset_name="golden", dataset_version="v2", count=20)
+    silent = timezone.now() - BuildTask.SILENT_AFTER - timedelta(seconds=1)
+    BuildTask.objects.filter(pk=task.pk).update(status="running", heartbeat_at=silent, done=20, total=20)
+    cancelled = cancel_build(task_id=task.pk)
+    assert (cancelled.status, cancelled.error) == ("cancelled", builds.CANCELLED_LATE)
+
+
 def test_a_lost_build_is_cancelled_at_once():
     task = queued(dataset_name="golden", dataset_version="v2", count=20)
     silent = timezone.now() - BuildTask.SILENT_AFTER - timedelta(seconds=1)

@@ -130,7 +130,9 @@ def test_large_datasets_are_compared_once_in_the_queue(client, viewer, token_hea
     assert OrmQ.objects.count() == 1
 
 
-def test_a_comparison_that_failed_or_was_lost_can_be_tried_again(client, viewer, large, monkeypatch):
+def test_a_comparison_that_failed_or_was_lost_can_be_tried_again(
+    client, viewer, token_headers, large, monkeypatch
+):
     a, b = large
     row = comparisons.comparison_of(a=a, b=b)
 
@@ -145,11 +147,15 @@ def test_a_comparison_that_failed_or_was_lost_can_be_tried_again(client, viewer,
     client.force_login(viewer)
     shown = client.get("/datasets/compare/", {"a": a.address, "b": b.address})
     assert "Something went wrong" in shown.content.decode()
-    for status in ("failed", "running"):
+    answer = client.get(f"/api/datasets/compare?a={a.address}&b={b.address}", headers=token_headers("read"))
+    assert answer.status_code == 409
+    assert answer.json()["detail"].endswith(f"could not be compared. {comparisons.BROKEN}")
+    for status in ("failed", "running", "queued"):
         ago = timezone.now() - StoredComparison.SILENT_AFTER
         StoredComparison.objects.update(status=status, updated_at=ago)
         assert comparisons.comparison_of(a=a, b=b).status == "queued"
-    assert OrmQ.objects.count() == 3
+        assert comparisons.comparison_of(a=a, b=b).updated_at > ago, "it is not taken up twice"
+    assert OrmQ.objects.count() == 4
     comparisons.run_comparison(comparison_id=row.pk)
     assert comparisons.comparison_of(a=a, b=b).status == "completed"
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datasets_app.quality import equations
 from datasets_app.quality.equations import equations_of
 from datasets_app.quality.reports import request_report
 from datasets_app.quality.steps import check_trace
@@ -186,3 +187,23 @@ def test_of_the_equations_of_gsm8k_few_are_wrong_and_each_of_these_was_looked_at
                     wrong.add(place)
     assert sum(counts.values()) > 19_000
     assert len(wrong) == 16
+
+
+class _Watched(str):
+    """A text that notes how long its slices are."""
+
+    slices: list[int]
+
+    def __getitem__(self, key: object) -> str:
+        part = super().__getitem__(key)  # type: ignore[index]
+        self.slices.append(len(part))
+        return part
+
+
+def test_a_long_step_is_judged_without_copying_its_rest_for_every_equation(monkeypatch):
+    text = _Watched("12 + 5 = 17. " * 2000)
+    text.slices = []
+    monkeypatch.setattr(equations, "without_annotations", lambda given: given)
+    assert Counter(one.verdict for one in equations_of(text)) == {"right": 2000}
+    assert len(text.slices) >= 2000
+    assert max(text.slices) <= equations.CONTEXT
