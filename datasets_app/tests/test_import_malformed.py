@@ -167,6 +167,16 @@ CORPUS: dict[str, tuple[str, bytes, str]] = {
         "line 3 .*is not CSV: unexpected end of data",
     ),
     "csv with bad bytes": ("a.csv", b"question,answer\nq,a\n\xff,a\n", "line 3 .*question: is not UTF-8"),
+    "csv with bad bytes in its header": (
+        "a.csv",
+        b"question,\xff\nq,a\n",
+        "names of the columns is not UTF-8",
+    ),
+    "csv nested too deeply": (
+        "a.csv",
+        b"prompt,steps,final_answer\np," + b"[" * 100_000 + b",x\n",
+        "line 2 .*steps: is nested too deeply",
+    ),
     "csv with a nameless column": ("a.csv", b"question,\nq,a\n", "column 2 has no name"),
     "csv with broken steps": ("a.csv", b'question,steps,answer\nq,"[1",a\n', "line 2 .*steps: is not JSON"),
     "gsm8k with nothing after the mark": (
@@ -238,7 +248,7 @@ def test_the_good_line_is_taken_where_the_import_keeps_going(case: str, tmp_path
     path = tmp_path / name
     path.write_bytes(content)
     out = StringIO()
-    if case in {"csv with broken steps"}:
+    if case in {"csv with broken steps", "csv nested too deeply"}:
         return
     call_command(
         "import_traces",
