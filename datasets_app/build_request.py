@@ -1,8 +1,9 @@
 """What a build can be asked for: one definition for API, admin form and queued task."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
+from django.utils import timezone
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from datasets_app.generators import GENERATORS
@@ -25,7 +26,17 @@ def _storable(text: str) -> str:
     return text
 
 
+def _in_range(moment: datetime) -> datetime:
+    """Refuse a time that no database can hold: in UTC its year would not be one from 1 to 9999."""
+    try:
+        (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("in UTC the time is out of range; its year must be one from 1 to 9999") from error
+    return moment
+
+
 type Text200 = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+type Moment = Annotated[datetime, AfterValidator(_in_range)]
 type MetaName = Annotated[str, StringConstraints(pattern=META_NAME, max_length=64)]
 type Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 type MetaValue = bool | Whole | Text200
@@ -58,8 +69,8 @@ class TraceFilters(BaseModel):
     max_bytes: Annotated[int, Field(ge=0, le=MAX_SIZE)] | None = Field(
         default=None, description="longest, in UTF-8 bytes"
     )
-    created_after: datetime | None = Field(default=None, description="stored at or after this time")
-    created_before: datetime | None = Field(default=None, description="stored before this time")
+    created_after: Moment | None = Field(default=None, description="stored at or after this time")
+    created_before: Moment | None = Field(default=None, description="stored before this time")
     meta: dict[MetaName, MetaValue] | None = Field(
         default=None, max_length=MAX_META_FILTERS, description="values that meta must have, by name"
     )

@@ -56,8 +56,10 @@ def resolve_dataset(*, address: str) -> Dataset:
         InvalidInputError: if the prefix is no hash prefix, or fits several contents.
     """
     key, at, prefix = address.partition("@")
+    if "\x00" in key:  # PostgreSQL refuses to be asked for one, and no key has it
+        raise _unknown(address)
     if not at:
-        newest = newest_of_key(key) if "\x00" not in key else None
+        newest = newest_of_key(key)
         if newest is None:
             raise _unknown(address)
         return newest
@@ -75,7 +77,8 @@ def resolve_dataset(*, address: str) -> Dataset:
 
 def _unknown(address: str) -> NotFoundError:
     key = address.partition("@")[0]
-    contents = [dataset.address for dataset in list_datasets().filter(key=key)[:KEYS_NAMED]]
+    same_key = list_datasets().filter(key=key) if "\x00" not in key else list_datasets().none()
+    contents = [dataset.address for dataset in same_key[:KEYS_NAMED]]
     if contents:
         return NotFoundError(
             f"There is no dataset {address!r}.", hint=f"Of {key} there are: {', '.join(contents)}."

@@ -57,6 +57,8 @@ def as_shape[T](record: Any, shape: type[T]) -> T:
     """
     try:
         return msgspec.convert(record, shape)
+    except UnicodeEncodeError:
+        raise TraceError(lone_surrogate(record) or "record", "has a lone surrogate.") from None
     except msgspec.ValidationError as error:
         found = _PATH.match(str(error))
         path = (found and found["path"]) or "$"
@@ -120,6 +122,24 @@ def kind_of(value: Any) -> str:
     if isinstance(value, str):
         return "a text"
     return {"list": "a list", "dict": "an object"}.get(type(value).__name__, "something else")
+
+
+def lone_surrogate(value: Any) -> str:
+    """Name the first place of a JSON value with half of a surrogate pair; empty if there is none."""
+    left = [("", value)]
+    while left:
+        path, one = left.pop()
+        if isinstance(one, str):
+            if any("\ud800" <= character <= "\udfff" for character in one):
+                return path
+        elif isinstance(one, dict):
+            if any(lone_surrogate([name]) for name in one):
+                return f"a name of {path or 'the object'}"
+            inner = [(f"{path}.{name}".strip("."), of_name) for name, of_name in one.items()]
+            left += reversed(inner)
+        elif isinstance(one, list):
+            left += reversed([(f"{path}[{place}]", at) for place, at in enumerate(one)])
+    return ""
 
 
 def is_text_list(value: Any) -> bool:

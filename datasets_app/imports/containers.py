@@ -197,6 +197,8 @@ def _header(rows: Iterator[list[str]], name: str) -> list[str]:
         raise UnfitFileError(
             f"{name}: the line with the names of the columns is not CSV: {error}."
         ) from error
+    if any("\udc80" <= character <= "\udcff" for character in "".join(header)):
+        raise UnfitFileError(f"{name}: the line with the names of the columns is not UTF-8.")
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
         raise UnfitFileError(f"{name} has the column {twice[0]!r} twice.")
@@ -219,4 +221,6 @@ def _csv_item(lines: _CsvLines, header: list[str], row: list[str]) -> Item:
                 fields[column] = json.loads(text)
             except ValueError as error:
                 return Item(*place, None, column, f"is not JSON: {error}.")
+            except RecursionError:
+                return Item(*place, None, column, "is nested too deeply.")
     return Item(*place, fields)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from datasets_app.formats.reading import Fields, kind_of
+from datasets_app.formats.reading import Fields, kind_of, lone_surrogate
 from datasets_app.traces import TraceError
 
 BOM = b"\xef\xbb\xbf"
@@ -24,8 +24,15 @@ def decode_record(raw: bytes) -> Fields:
         TraceError: naming the field, and the byte of the record where that helps.
     """
     try:
+        return _decoded(raw)
+    except RecursionError:
+        raise TraceError(WHOLE, "is nested too deeply.") from None
+
+
+def _decoded(raw: bytes) -> Fields:
+    try:
         value = _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise TraceError(WHOLE, _explain(raw, str(error))) from None
     if type(value) is not dict:
         raise TraceError(WHOLE, f"is {kind_of(value)}; an object with named fields belongs there.")
@@ -89,24 +96,9 @@ def _explain(raw: bytes, fallback: str) -> str:
         if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
             return f"is cut off: the JSON object is not complete ({error.msg}, byte {where})."
         return f"is not JSON: {error.msg} (byte {where})."
-    except RecursionError:
-        return "is nested too deeply."
     except ValueError as error:
         return f"is not JSON that can be kept: {error}."
-    found = _lone_surrogate(value, "")
+    found = lone_surrogate(value)
     if found:
         return f"holds a lone surrogate (half of a \\ud800-\\udfff pair) in {found}."
     return f"is not JSON that can be kept: {fallback}."
-
-
-def _lone_surrogate(value: Any, path: str) -> str:
-    if isinstance(value, str):
-        return path if any("\ud800" <= character <= "\udfff" for character in value) else ""
-    inner: list[tuple[str, Any]] = []
-    if isinstance(value, dict):
-        inner = [(f"{path}.{name}".strip("."), one) for name, one in value.items()]
-        if any(_lone_surrogate(name, "key") for name in value):
-            return f"a name of {path or 'the object'}"
-    elif isinstance(value, list):
-        inner = [(f"{path}[{place}]", one) for place, one in enumerate(value)]
-    return next((found for name, one in inner if (found := _lone_surrogate(one, name))), "")

@@ -91,6 +91,16 @@ def test_a_dataset_is_built_from_stored_traces(build):
         ({"dataset_name": "mine", "limit": 3}, 422, "no stored trace fits"),
         ({"dataset_name": "mine", "filters": {"dataset": "nope"}}, 404, "no dataset 'nope'"),
         ({"dataset_name": "../x", "limit": 3}, 422, "pattern"),
+        (
+            {"dataset_name": "mine", "filters": {"created_after": "0001-01-01T00:00:00+14:00"}},
+            422,
+            "created_after",
+        ),
+        (
+            {"dataset_name": "mine", "filters": {"created_before": "9999-12-31T23:59:59-14:00"}},
+            422,
+            "time is out of range",
+        ),
         ({}, 422, "dataset_name"),
         ([], 422, ""),
     ],

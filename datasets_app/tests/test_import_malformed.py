@@ -2,13 +2,16 @@
 
 import gzip
 import json
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from datasets_app.imports.decoding import decode_record
 from datasets_app.models import Dataset, DatasetTrace, Trace
+from datasets_app.traces import TraceError
 
 pytestmark = pytest.mark.django_db
 
@@ -167,6 +170,21 @@ CORPUS: dict[str, tuple[str, bytes, str]] = {
         "line 3 .*is not CSV: unexpected end of data",
     ),
     "csv with bad bytes": ("a.csv", b"question,answer\nq,a\n\xff,a\n", "line 3 .*question: is not UTF-8"),
+    "csv with bad bytes in its header": (
+        "a.csv",
+        b"question,\xff\nq,a\n",
+        "names of the columns is not UTF-8",
+    ),
+    "csv nested too deeply": (
+        "a.csv",
+        b"prompt,steps,final_answer\np," + b"[" * 100_000 + b",x\n",
+        "line 2 .*steps: is nested too deeply",
+    ),
+    "csv with a lone surrogate": (
+        "a.csv",
+        b'prompt,steps,final_answer,meta\np,"[""a\\ud800""]",x,"{}"\n',
+        r"line 2 .*steps\[0\]: has a lone surrogate",
+    ),
     "csv with a nameless column": ("a.csv", b"question,\nq,a\n", "column 2 has no name"),
     "csv with broken steps": ("a.csv", b'question,steps,answer\nq,"[1",a\n', "line 2 .*steps: is not JSON"),
     "gsm8k with nothing after the mark": (
@@ -226,6 +244,13 @@ def test_a_broken_file_is_named_and_changes_nothing(case: str, tmp_path: Path):
     assert not Trace.objects.exists()
 
 
+@pytest.mark.parametrize("inside", [b"1", b'"\\ud800"', b'{"a": 1, "a" : 2}'])
+def test_no_depth_of_nesting_gets_through(inside: bytes):
+    for depth in range(100, 1500, 7):
+        with suppress(TraceError):
+            decode_record(b'{"meta": ' + b"[" * depth + inside + b"]" * depth + b"}")
+
+
 def test_the_corpus_is_large_enough():
     assert len(CORPUS) >= 40
 
@@ -238,7 +263,7 @@ def test_the_good_line_is_taken_where_the_import_keeps_going(case: str, tmp_path
     path = tmp_path / name
     path.write_bytes(content)
     out = StringIO()
-    if case in {"csv with broken steps"}:
+    if case in {"csv with broken steps", "csv nested too deeply", "csv with a lone surrogate"}:
         return
     call_command(
         "import_traces",

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django_q.models import OrmQ
 from msgspec.structs import replace
 
@@ -227,3 +228,20 @@ def test_an_operator_makes_and_cancels_reports_on_the_page(client, operator, fau
     client.post(f"{url}{report.pk}/cancel/")
     report.refresh_from_db()
     assert report.status == "cancelled"
+
+
+@pytest.mark.parametrize("against", ["a\0b", "a\0b@abcd"])
+def test_no_database_is_asked_for_a_key_with_a_nul(client, operator, faulty, against):
+    client.force_login(operator)
+    url = f"/datasets/{faulty.address}/quality/make/"
+    asked = []
+
+    def ask(execute, sql, params, many, context):
+        asked.extend(params or ())
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(ask):
+        answer = client.post(url, {"sequence_length": "64", "against": against})
+    assert answer.status_code == 404
+    assert asked
+    assert not [value for value in asked if "\0" in str(value)]
