@@ -234,7 +234,7 @@ def test_an_operator_makes_and_cancels_reports_on_the_page(client, operator, fau
 def test_no_database_is_asked_for_a_key_with_a_nul(client, operator, faulty, against):
     client.force_login(operator)
     url = f"/datasets/{faulty.address}/quality/make/"
-    asked = []
+    asked: list[object] = []
 
     def ask(execute, sql, params, many, context):
         asked.extend(params or ())
