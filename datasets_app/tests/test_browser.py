@@ -143,8 +143,7 @@ def test_a_file_is_uploaded_in_the_admin_looked_at_and_imported(site, administra
     assert "line 6 (byte" in page.inner_text("main")
     assert not Dataset.objects.exists()
     page.get_by_role("button", name="Import the good ones").click()
-    page.wait_for_url("**/datasets/imports/*/")
-    assert "completed" in page.inner_text("main")
+    page.get_by_text("completed", exact=True).wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="download them").click()
     (one,) = [json.loads(line) for line in download.value.path().read_text().splitlines()]

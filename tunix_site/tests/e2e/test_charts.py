@@ -40,6 +40,8 @@ def test_the_note_says_how_much_is_shown_and_what_is_not_finite(page):
 
 def test_the_table_holds_every_number_exactly(page):
     page.get_by_text("Numbers as a table").click()
+    # The table is filled when the browser tells that it was opened, a moment after the click.
+    page.locator(".chart-table tbody tr").nth(2).wait_for()
     rows = [row.inner_text().split("\t") for row in page.locator(".chart-table tbody tr").all()]
     assert rows == [
         ["20", "train/loss", "not finite", "", "", "1"],
