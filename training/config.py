@@ -25,28 +25,84 @@ class TrainConfig(BaseModel):
     )
     steps: PositiveInt = Field(1500, description="optimizer updates in all")
     seed: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(0, description="seed of weights and data order")
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(32, description="traces per update")
+
+    packing: bool = Field(
+        True,
+        description="fill each row with several traces that cannot see each other; false: one trace a row",
+    )
     sequence_length: Annotated[int, Field(ge=16, le=131072)] = Field(
-        512, description="longest trace in tokens; rows are padded only to the longest trace there is"
+        512,
+        description="tokens of a packed row, and the longest trace; unpacked rows are padded to the longest",
+    )
+    long_traces: Literal["refuse", "drop", "cut"] = Field(
+        "refuse", description="what becomes of training traces longer than sequence_length"
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(8, description="rows per update")
+    micro_batch: Literal["auto"] | Annotated[int, Field(ge=0, le=65536)] = Field(
+        0,
+        description="rows computed at once, the rest of the batch is accumulated; 0: the whole batch, "
+        "auto: the most that fits into memory",
+    )
+
+    optimizer: Literal["adamw", "adafactor", "lion", "muon", "sgd"] = Field(
+        "adamw", description="update rule; muon takes the matrices of the blocks and leaves the rest to adamw"
     )
     learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(1e-3, description="peak learning rate")
+    schedule: Literal["constant", "cosine", "linear", "wsd"] = Field(
+        "cosine", description="course of the rate after warm-up; wsd is warm-up, stable, linear decay"
+    )
     final_learning_rate: Annotated[float, Field(ge=0, le=10)] = Field(
-        1e-4, description="learning rate at the end of the cosine"
+        1e-4, description="learning rate at the end; a constant schedule ignores it"
     )
     warmup_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
         100, description="linear warm-up, in updates; at most a quarter of all steps"
     )
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = Field(0.1, description="AdamW decay of matrices")
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="AdamW first moment")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="AdamW second moment")
+    warmup_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="linear warm-up as a share of all steps; above 0 it replaces warmup_steps"
+    )
+    decay_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.2, description="wsd: share of all steps in which the rate falls at the end"
+    )
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = Field(0.1, description="decoupled decay of matrices")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9, description="first moment of adamw and lion; momentum of sgd"
+    )
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="second moment of adamw and lion")
     epsilon: Annotated[float, Field(gt=0, le=1)] = Field(1e-8, description="AdamW epsilon")
-    clip_norm: Annotated[float, Field(gt=0, le=1e9)] = Field(1.0, description="largest global gradient norm")
+    clip_norm: Annotated[float, Field(ge=0, le=1e9)] = Field(
+        1.0, description="largest global gradient norm; 0: no clipping"
+    )
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of a moving average of the weights, which is then evaluated; 0: none"
+    )
+    skip_limit: PositiveInt = Field(
+        10, description="updates in a row whose loss or gradient is not finite, after which training ends"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of each block's contribution that is dropped while training"
+    )
+    z_loss: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="weight of the squared log-normaliser in the objective"
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of each target that is spread over the whole vocabulary"
+    )
+    loss_chunk: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
+        0, description="tokens whose logits exist at once; 0: chosen by the size of the vocabulary"
+    )
+
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="compute type: auto is bf16 on a GPU and fp32 on a CPU; parameters stay fp32"
     )
-    attention: Literal["auto", "dense", "chunked", "cudnn"] = Field(
+    attention: Literal["auto", "dense", "chunked", "cudnn", "cudnn_packed", "triton"] = Field(
         "auto", description="auto takes the fastest that the device has; what ran stands in the provenance"
     )
+    remat: Literal["none", "block", "dots"] = Field(
+        "none",
+        description="what the backward pass computes again to save memory: nothing, blocks, all but products",
+    )
+    scan_layers: bool = Field(False, description="one compiled block run in a loop: compiles faster")
+
     eval_every_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
         250, description="evaluate every so many updates; 0: only at the end"
     )
@@ -67,6 +123,16 @@ class TrainConfig(BaseModel):
     def _rates_fit(self) -> Self:
         if self.final_learning_rate > self.learning_rate:
             raise ValueError("final_learning_rate must not be above learning_rate")
+        return self
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> Self:
+        if isinstance(self.micro_batch, int) and self.micro_batch and self.batch_size % self.micro_batch:
+            divisors = [str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
+            raise ValueError(
+                f"micro_batch={self.micro_batch} does not divide batch_size={self.batch_size}; "
+                f"take 0, auto or one of {', '.join(divisors[:20])}"
+            )
         return self
 
 
