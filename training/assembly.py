@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from training import averaging
 from training.attention import AttentionChoice, choose_attention
 from training.config import TrainConfig
+from training.data import TrainRows
 from training.model import Transformer
 from training.model_config import ModelConfig, preset
 from training.optim import learning_rate_schedule, make_optimizer
@@ -20,12 +22,20 @@ type Params = nnx.State[Any, Any]
 
 
 class TrainState(NamedTuple):
-    """Everything that decides the future of a run: parameters, optimizer, key and updates done."""
+    """Everything that decides the future of a run.
+
+    ``average`` is the moving average of the parameters (None without ``ema_decay``);
+    ``step`` counts the updates, also those whose numbers were not finite and that changed
+    nothing: ``skipped`` of them in all, ``skipped_in_row`` of them last.
+    """
 
     params: Params
     optimizer: Any
+    average: Any
     rng: jax.Array
     step: jax.Array
+    skipped: jax.Array
+    skipped_in_row: jax.Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +55,16 @@ class Assembly:
         """Join the model's structure with parameters."""
         return nnx.merge(self.graph, params)
 
+    def weights(self, state: TrainState) -> Params:
+        """Give what is evaluated: the moving average where there is one, else the parameters."""
+        return state.params if state.average is None else averaging.read(state.average)
 
-def assemble(config: TrainConfig, device: jax.Device) -> Assembly:
+
+def assemble(config: TrainConfig, device: jax.Device, *, rows: TrainRows | None = None) -> Assembly:
     """Choose precision and attention for the device and describe the model.
+
+    ``rows`` are those that will be trained on; without them, for evaluation and generation,
+    attention need not keep traces of one row apart.
 
     Raises:
         ConfigError: for an unknown preset, or an attention that cannot run here.
@@ -57,9 +74,15 @@ def assemble(config: TrainConfig, device: jax.Device) -> Assembly:
         raise ValueError(f"preset {config.model} has fewer rows than the tokenizer has ids")
     dtype = compute_dtype(config, device)
     attention = choose_attention(
-        wanted=config.attention, device=device, dtype=dtype, head_size=shape.head_size
+        wanted=config.attention,
+        device=device,
+        dtype=dtype,
+        shape=shape,
+        packed=rows is not None and config.packing,
+        batch=config.batch_size,
+        length=rows.width if rows is not None else config.sequence_length,
     )
-    model = nnx.eval_shape(_model_maker(shape, dtype, attention), jax.random.key(0))
+    model = nnx.eval_shape(_model_maker(config, shape, dtype, attention), jax.random.key(0))
     return Assembly(
         config=config,
         shape=shape,
@@ -100,24 +123,35 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 
 
 def _state_maker(assembly: Assembly) -> Callable[[jax.Array], TrainState]:
-    make_model = _model_maker(assembly.shape, assembly.dtype, assembly.attention)
+    make_model = _model_maker(assembly.config, assembly.shape, assembly.dtype, assembly.attention)
 
     def make(key: jax.Array) -> TrainState:
         params = nnx.split(make_model(key))[1]
         return TrainState(
             params=params,
             optimizer=assembly.optimizer.init(params),
+            average=averaging.init(params) if assembly.config.ema_decay else None,
             rng=jax.random.key_data(jax.random.fold_in(key, 1)),
             step=jnp.zeros((), jnp.int32),
+            skipped=jnp.zeros((), jnp.int32),
+            skipped_in_row=jnp.zeros((), jnp.int32),
         )
 
     return make
 
 
 def _model_maker(
-    shape: ModelConfig, dtype: jnp.dtype, attention: AttentionChoice
+    config: TrainConfig, shape: ModelConfig, dtype: jnp.dtype, attention: AttentionChoice
 ) -> Callable[[jax.Array], Transformer]:
     def make(key: jax.Array) -> Transformer:
-        return Transformer(shape, dtype=dtype, implementation=attention.name, rngs=nnx.Rngs(key))
+        return Transformer(
+            shape,
+            dtype=dtype,
+            implementation=attention.name,
+            rngs=nnx.Rngs(key),
+            remat=config.remat,
+            scan_layers=config.scan_layers,
+            dropout=config.dropout,
+        )
 
     return make

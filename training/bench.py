@@ -47,21 +47,22 @@ def bench(
     recorder.phase("starting", 0)
     use_cache(cache_dir)
     with jax.default_device(device.device):
-        assembly = assemble(config, device.device)
-        rows = build_rows(examples, target=config.target, sequence_length=config.sequence_length)
-        require_supervision(rows)
-        batches = [
-            rows.batch(
-                batch_indices(rows=len(rows), batch_size=config.batch_size, seed=config.seed, step=step)
-            )
-            for step in range(min(1 + WARMUP_STEPS + steps, 64))
-        ]
-        placed = [to_device(batch, device.device) for batch in batches]
-        state = first_state(assembly)
-        recorder.phase("compiling", 0)
+        rows = make_rows(examples, config, content_hash="", cache_dir=None)
+        guards.check(config, rows)
+        planner = Planner(config, rows, device.device)
         cached_before = _entries(cache_dir)
-        compiled = compile_step(assembly, state, placed[0])
-        cache_hit = None if cache_dir is None else _entries(cache_dir) == cached_before
+        with planner.memory_message():
+            engine = planner.engine(recorder, step=0)
+            cache_hit = None if cache_dir is None else _entries(cache_dir) == cached_before
+            assembly, compiled = engine.assembly, engine.step
+            batches = [
+                rows.batch(
+                    batch_indices(rows=len(rows), batch_size=config.batch_size, seed=config.seed, step=step)
+                )
+                for step in range(min(1 + WARMUP_STEPS + steps, 64))
+            ]
+            placed = [to_device(batch, device.device) for batch in batches]
+            state = first_state(assembly)
 
         recorder.phase("training", 0)
         series: list[float] = []

@@ -80,12 +80,12 @@ def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
 
 
 def restore_params(step_dir: Path, *, assembly: Assembly) -> Any:
-    """Read a verified checkpoint's parameters for generation or evaluation.
+    """Read what a verified checkpoint evaluates: its moving average, else its parameters.
 
     Raises:
         CheckpointError: as `restore`.
     """
-    return restore(step_dir, assembly=assembly).params
+    return assembly.weights(restore(step_dir, assembly=assembly))
 
 
 def require_fit(metadata: Mapping[str, Any], shape: ModelConfig, *, where: str) -> None:

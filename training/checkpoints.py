@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from training.errors import CheckpointError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 METADATA_NAME: Final = "metadata.json"
 STATE_NAME: Final = "state"
 PARTIAL_PREFIX: Final = ".partial-"

@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from training.examples import StepChecker, TraceExample
 from training.generate import Generator, StopRequestedError
 from training.grading import grade, step_accuracy, wilson_interval
-from training.losses import cross_entropy
+from training.losses import chunked_cross_entropy, loss_chunk
 from training.recorder import EvaluationReport, GradedSample, Recorder
 from training.step import DeviceBatch, to_device
 
@@ -141,8 +141,17 @@ class Evaluator:
         return to_device(batch, self._assembly.device)
 
     def _batch_loss(self, params: Any, batch: DeviceBatch) -> tuple[jax.Array, jax.Array]:
-        logits = self._assembly.model(params)(batch.inputs)
-        return cross_entropy(logits, batch.targets, batch.weights)
+        config, shape = self._assembly.config, self._assembly.shape
+        model = self._assembly.model(params)
+        sums = chunked_cross_entropy(
+            model.features(batch.inputs),
+            model.output_matrix(),
+            batch.targets,
+            batch.weights,
+            chunk=loss_chunk(config.loss_chunk, shape.vocab_size, batch.inputs.size),
+            soft_cap=shape.final_soft_cap,
+        )
+        return sums.loss, sums.weight
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:

@@ -1,32 +1,44 @@
 """One update of the parameters, compiled ahead of time."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
+from training import averaging, finite
+from training.accumulation import accumulated_gradients
 from training.assembly import Assembly, TrainState
 from training.data import Batch
-from training.losses import cross_entropy
+from training.losses import LossSums, chunked_cross_entropy, loss_chunk
+
+type Update = Callable[[TrainState, DeviceBatch], tuple[TrainState, jax.Array]]
 
 
 class DeviceBatch(NamedTuple):
-    """A batch on the device: inputs, targets and weights, each (rows, width)."""
+    """A batch on the device, each of shape (rows, width); ``segments`` is None where a row is one trace."""
 
     inputs: jax.Array
     targets: jax.Array
     weights: jax.Array
+    segments: jax.Array | None
 
 
 class StepMetrics(NamedTuple):
-    """What one update reports, as scalars still on the device."""
+    """What one update reports, in the order of the fp32 vector that comes back from the device.
 
-    loss_sum: jax.Array
-    weight: jax.Array
-    grad_norm: jax.Array
-    learning_rate: jax.Array
+    One vector instead of a scalar each: one transfer a step.
+    """
+
+    loss_sum: float
+    weight: float
+    grad_norm: float
+    learning_rate: float
+    skipped: float
+    skipped_in_row: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +46,84 @@ class CompiledStep:
     """The compiled update; calling it gives the old state's memory to the new one."""
 
     executable: Any  # jax.stages.Compiled, which is called without types
+    micro_batch: int
     lowering_seconds: float
     compile_seconds: float
 
-    def __call__(self, state: TrainState, batch: DeviceBatch) -> tuple[TrainState, StepMetrics]:
-        """Start one update and return without waiting for it; the old state must not be used again."""
-        result: tuple[TrainState, StepMetrics] = self.executable(state, batch)
+    def __call__(self, state: TrainState, batch: DeviceBatch) -> tuple[TrainState, jax.Array]:
+        """Start one update and return without waiting for it; the old state must not be used again.
+
+        The second value is the vector of `StepMetrics`.
+        """
+        result: tuple[TrainState, jax.Array] = self.executable(state, batch)
         return result
 
 
 def to_device(batch: Batch, device: jax.Device) -> DeviceBatch:
     """Start copying a batch to the device."""
-    return DeviceBatch(*jax.device_put((batch.inputs, batch.targets, batch.weights), device))
+    return DeviceBatch(
+        *jax.device_put((batch.inputs, batch.targets, batch.weights, batch.segments), device)
+    )
 
 
-def compile_step(assembly: Assembly, state: TrainState, batch: DeviceBatch) -> CompiledStep:
-    """Compile the update for the shapes of this state and batch; both stay usable."""
+def make_update(assembly: Assembly, *, micro_batch: int, reach: int | None) -> Update:
+    """Write the update as a function: gradients over all micro-batches, then the optimizer.
 
-    def update(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, StepMetrics]:
-        def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-            logits = assembly.model(params)(batch.inputs)
-            total, weight = cross_entropy(logits, batch.targets, batch.weights)
-            return total / weight, (total, weight)
+    ``micro_batch`` divides the rows of the batch; ``reach`` is the longest trace in positions.
+    An update whose loss or gradient is not finite leaves all but the counters as they were.
+    """
+    config, shape = assembly.config, assembly.shape
 
-        (_, (total, weight)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-        changes, optimizer = assembly.optimizer.update(gradients, state.optimizer, state.params)
-        metrics = StepMetrics(total, weight, optax.tree.norm(gradients), assembly.schedule(state.step))
-        params = optax.apply_updates(state.params, changes)
-        return TrainState(params, optimizer, state.rng, state.step + 1), metrics
+    def loss_of(params: Any, part: DeviceBatch, key: jax.Array | None) -> LossSums:
+        model = assembly.model(params)
+        features = model.features(part.inputs, segments=part.segments, reach=reach, key=key)
+        return chunked_cross_entropy(
+            features,
+            model.output_matrix(),
+            part.targets,
+            part.weights,
+            chunk=loss_chunk(config.loss_chunk, shape.vocab_size, part.inputs.size),
+            z_loss=config.z_loss,
+            label_smoothing=config.label_smoothing,
+            soft_cap=shape.final_soft_cap,
+        )
 
+    def update(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, jax.Array]:
+        # Every update has a key of its own, so that nothing but the step decides what is dropped.
+        base = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
+
+        def part_loss(params: Any, part: DeviceBatch, index: jax.Array) -> LossSums:
+            return loss_of(params, part, jax.random.fold_in(base, index) if config.dropout else None)
+
+        sums, gradients = accumulated_gradients(
+            part_loss, state.params, batch, micro_batches=batch.inputs.shape[0] // micro_batch
+        )
+        norm = optax.tree.norm(gradients)
+        rate = assembly.schedule(state.step)
+        directions, optimizer = assembly.optimizer.update(gradients, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, optax.tree.scale(rate, directions))
+        average = state.average
+        if average is not None:
+            average = averaging.update(average, params, config.ema_decay)
+        sound = finite.all_finite(sums.objective, norm)
+        changed = finite.select(
+            sound, (params, optimizer, average), (state.params, state.optimizer, state.average)
+        )
+        skipped, in_row = finite.count(sound, state.skipped, state.skipped_in_row)
+        report = (sums.loss, sums.weight, norm, rate, skipped, in_row)
+        metrics = jnp.stack([jnp.asarray(value, jnp.float32) for value in report])
+        return TrainState(*changed, state.rng, state.step + 1, skipped, in_row), metrics
+
+    return update
+
+
+def compile_step(
+    assembly: Assembly, state: TrainState, batch: DeviceBatch, *, micro_batch: int, reach: int | None
+) -> CompiledStep:
+    """Compile the update for the shapes of a state and a batch, which may be mere descriptions."""
+    update = make_update(assembly, micro_batch=micro_batch, reach=reach)
     began = time.perf_counter()
     lowered = jax.jit(update, donate_argnums=0).lower(state, batch)
     between = time.perf_counter()
     executable = lowered.compile()
-    return CompiledStep(executable, between - began, time.perf_counter() - between)
+    return CompiledStep(executable, micro_batch, between - began, time.perf_counter() - between)
