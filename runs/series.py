@@ -21,6 +21,10 @@ UNITS = {
     "train/tokens_per_second": "tokens/s",
     "train/grad_norm": "",
     "train/learning_rate": "",
+    "train/skipped_updates": "updates",
+    "system/lowering_time": "s",
+    "system/compile_time": "s",
+    "system/first_step_time": "s",
     "eval/answer_accuracy": "share",
     "eval/step_accuracy": "share",
 }

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from runs import selectors, services
+from runs.engine import engine_facts
 from runs.models import Benchmark, Evaluation, Run
 from runs.presenting import (
     chart_groups,
@@ -82,6 +83,7 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "run": run,
         "charts": chart_groups(run),
         "latest": latest_values(run),
+        "engine": engine_facts(run),
         "config": config_rows(run),
         "provenance": provenance_rows(run),
         "checkpoints": selectors.live_checkpoints(run=run),

@@ -61,9 +61,7 @@ class CompiledStep:
 
 def to_device(batch: Batch, device: jax.Device) -> DeviceBatch:
     """Start copying a batch to the device."""
-    return DeviceBatch(
-        *jax.device_put((batch.inputs, batch.targets, batch.weights, batch.segments), device)
-    )
+    return DeviceBatch(*jax.device_put((batch.inputs, batch.targets, batch.weights, batch.segments), device))
 
 
 def make_update(assembly: Assembly, *, micro_batch: int, reach: int | None) -> Update:

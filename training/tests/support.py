@@ -110,7 +110,7 @@ class MemoryRecorder:
             (step, name, value)
             for step, values in self.points
             for name, value in values.items()
-            if name not in timed
+            if name not in timed and not name.startswith("system/")
         ]
 
 

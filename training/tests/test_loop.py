@@ -40,15 +40,18 @@ def whole(tmp_path_factory, cache_dir):
 
 
 class StopAfter(MemoryRecorder):
-    """Asks for a stop as soon as the given update could have been started, whatever runs then."""
+    """Asks for a stop when the given number of updates was started, whatever is asked next."""
 
-    def __init__(self, step):
+    def __init__(self, updates):
         super().__init__()
-        self.step = step
+        self.updates, self.asked_before_updates = updates, 0
 
     def should_stop(self):
-        # The update before it was recorded when it itself was started.
-        return bool(self.points) and self.points[-1][0] >= self.step - 1
+        # While it trains, the loop asks once before each update.
+        if self.phases[-1][0] == "training":
+            self.asked_before_updates += 1
+            return self.asked_before_updates > self.updates
+        return self.asked_before_updates >= self.updates
 
 
 def optimizer_hash(step_dir, config):
