@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import jax
 
-from training.assembly import assemble, first_state
+from training.assembly import first_state
 from training.compile_cache import use_cache
 from training.config import TrainConfig
-from training.data import batch_indices, build_rows, require_supervision
+from training.data import batch_indices
 from training.device import SelectedDevice
 from training.errors import ConfigError, TrainingError
 from training.examples import TraceExample
 from training.model_config import parameter_count
 from training.recorder import Recorder
-from training.step import compile_step, to_device
+from training.step import to_device
 
 WARMUP_STEPS: Final = 3
 

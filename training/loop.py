@@ -3,14 +3,16 @@
 import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from training import guards
+from training.assembly import Assembly
 from training.callbacks import Callback, Evaluate, FreezeGarbage, SaveCheckpoints
+from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import TrainConfig
 from training.data import make_rows, prompt_overlap
@@ -18,9 +20,10 @@ from training.device import SelectedDevice
 from training.evaluate import Evaluator
 from training.examples import StepChecker, TraceExample
 from training.generate import StopRequestedError
-from training.planning import Engine, memory_message, plan_engine
+from training.planning import Planner
 from training.provenance import collect
 from training.recorder import Recorder
+from training.resuming import require_continuable
 from training.session import Session, TrainResult
 
 
@@ -61,22 +64,30 @@ def train(
         )
         for warning in guards.check(config, rows):
             recorder.log(f"Warning: {warning}")
-        engine = plan_engine(config, rows, device.device, recorder)
-        _record_provenance(engine, rows.facts(), device, recorder, facts)
-        evaluator = _make_evaluator(engine, train_examples, test_examples, recorder, checkers or {})
-        session = Session(
-            engine=engine,
-            rows=rows,
-            evaluator=evaluator,
-            recorder=recorder,
-            root=checkpoint_dir,
-            facts=facts,
-        )
-        try:
-            session.begin(resume_from)
-            return _run(session, [SaveCheckpoints(), Evaluate(), FreezeGarbage()])
-        finally:
-            session.meter.close()
+        planner = Planner(config, rows, device.device)
+        told = _tell_provenance(planner.assembly, rows.facts(), device, recorder, facts)
+        stored = None if resume_from is None else read_metadata(resume_from)
+        if stored is not None:
+            require_continuable(stored, config, facts, recorder, resume_from)
+        with planner.memory_message():
+            engine = None
+            if (first := int(stored["step"]) if stored else 0) < config.steps:
+                engine = planner.engine(recorder, step=first)
+                recorder.provenance({**told, **engine.facts()})
+            session = Session(
+                assembly=planner.assembly,
+                engine=engine,
+                rows=rows,
+                evaluator=_make_evaluator(
+                    planner.assembly, train_examples, test_examples, recorder, checkers or {}
+                ),
+                recorder=recorder,
+                root=checkpoint_dir,
+                facts=facts,
+            )
+            with closing(session.meter):
+                session.begin(resume_from, stored)
+                return _run(session, [SaveCheckpoints(), Evaluate(), FreezeGarbage()])
 
 
 def _run(session: Session, callbacks: Sequence[Callback]) -> TrainResult:
@@ -84,14 +95,11 @@ def _run(session: Session, callbacks: Sequence[Callback]) -> TrainResult:
     recorder = session.recorder
     try:
         Evaluate().after_update(session)
-        if not session.finished:
-            step_function = session.engine.compile(recorder, session.step)
-            recorder.phase("training", session.step)
-            session.meter.start(once=step_function.timings())
+        session.start()
         while not session.finished:
             if recorder.should_stop():
                 raise StopRequestedError
-            session.update(step_function)
+            session.update()
             for callback in callbacks:
                 callback.after_update(session)
         session.meter.flush()
@@ -102,7 +110,7 @@ def _run(session: Session, callbacks: Sequence[Callback]) -> TrainResult:
 
 
 def _make_evaluator(
-    engine: Engine,
+    assembly: Assembly,
     train_examples: Sequence[TraceExample],
     test_examples: Sequence[TraceExample],
     recorder: Recorder,
@@ -116,23 +124,22 @@ def _make_evaluator(
             f"Warning: {overlap} of {len(test_examples)} test prompts also stand in the training split."
         )
     return Evaluator(
-        engine.assembly,
+        assembly,
         test_examples,
         split="test",
-        seed=engine.assembly.config.seed,
+        seed=assembly.config.seed,
         train_prompts=frozenset(example.prompt for example in train_examples),
         checkers=checkers,
     )
 
 
-def _record_provenance(
-    engine: Engine,
+def _tell_provenance(
+    assembly: Assembly,
     data: Mapping[str, Any],
     device: SelectedDevice,
     recorder: Recorder,
     facts: Mapping[str, Any],
-) -> None:
-    assembly = engine.assembly
+) -> dict[str, Any]:
     attention = assembly.attention
     if attention.fallback:
         recorder.log(f"Warning: attention falls back to {attention.name}: {attention.reason}.")
@@ -148,10 +155,9 @@ def _record_provenance(
         "compute_dtype": str(assembly.dtype),
         "model": assembly.shape.model_dump(mode="json"),
         "data": dict(data),
-        "micro_batch": engine.micro_batch,
-        "memory": engine.plan.facts(),
     }
-    recorder.provenance({**collected, **choices})
+    recorder.provenance(told := {**collected, **choices})
+    return told
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """One start of a run, from its first or restored state to its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from training import checkpoint_store
-from training.assembly import Params, TrainState, first_state
-from training.checkpoints import amend, prepare_root, read_metadata, thin_out
+from training.assembly import Assembly, Params, TrainState, first_state
+from training.checkpoints import amend, prepare_root, thin_out
 from training.data import TrainRows
 from training.evaluate import Evaluator, report_metrics
 from training.feed import Feed
@@ -15,7 +15,6 @@ from training.hashing import params_hash
 from training.metering import StepMeter
 from training.planning import Engine
 from training.recorder import EvaluationReport, Recorder
-from training.resuming import require_continuable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +35,22 @@ class TrainResult:
 class Session:
     """What a training process has in hand: the state, where it stands, and what is due.
 
-    ``step`` counts the updates that were started; `settle` waits until all of them are
-    done and recorded, as everything but the next update needs.
+    ``step`` counts the updates that were started; whatever needs them done and recorded waits
+    for the meter first. ``engine`` is None where no update is left to be done.
     """
 
     def __init__(
         self,
         *,
-        engine: Engine,
+        assembly: Assembly,
+        engine: Engine | None,
         rows: TrainRows,
         evaluator: Evaluator | None,
         recorder: Recorder,
         root: Path,
         facts: Mapping[str, Any],
     ) -> None:
-        self.engine, self.assembly, self.config = engine, engine.assembly, engine.assembly.config
+        self.engine, self.assembly, self.config = engine, assembly, assembly.config
         self.evaluator, self.recorder, self.root, self.facts = evaluator, recorder, root, facts
         self.feed = Feed(rows, self.config, self.assembly.device)
         self.meter = StepMeter(recorder, skip_limit=self.config.skip_limit)
@@ -69,13 +69,11 @@ class Session:
         """What is evaluated: the moving average where there is one, else the parameters."""
         return self.assembly.weights(self.state)
 
-    def begin(self, resume_from: Path | None) -> None:
-        """Draw the first state, or take up a checkpoint's."""
-        if resume_from is None:
+    def begin(self, resume_from: Path | None, stored: Mapping[str, Any] | None) -> None:
+        """Draw the first state, or take up that of a checkpoint with these metadata."""
+        if resume_from is None or stored is None:
             self.state = first_state(self.assembly)
         else:
-            stored = read_metadata(resume_from)
-            require_continuable(stored, self.config, self.facts, self.recorder, resume_from)
             self.state = checkpoint_store.restore(resume_from, assembly=self.assembly)
             self.step = int(self.state.step)
             # A checkpoint of another run is no checkpoint of this one.
@@ -91,10 +89,24 @@ class Session:
         """Tell whether something is due that comes every so many updates and after the last."""
         return self.finished or (every > 0 and self.step % every == 0)
 
-    def update(self, step_function: Callable[..., Any]) -> None:
+    def start(self) -> None:
+        """Begin the updates that are left, if there are any."""
+        if self.finished or self.engine is None:
+            return
+        self.recorder.phase("training", self.step)
+        compiled = self.engine.step
+        self.meter.start(
+            once={
+                "system/lowering_time": compiled.lowering_seconds,
+                "system/compile_time": compiled.compile_seconds,
+            }
+        )
+
+    def update(self) -> None:
         """Start the next update and prepare the batch after it while the device works."""
+        assert self.engine is not None
         batch = self.feed.at(self.step)
-        self.state, metrics = step_function(self.state, batch.arrays)
+        self.state, metrics = self.engine.step(self.state, batch.arrays)
         self.step += 1
         if not self.finished:
             self.feed.prepare(self.step)
@@ -111,7 +123,7 @@ class Session:
             facts={
                 **self.facts,
                 "evaluated": self.evaluated_step == self.step,
-                "micro_batch": self.engine.micro_batch,
+                "micro_batch": self.engine.micro_batch if self.engine else None,
             },
             loss=self.meter.loss,
         )

@@ -1,0 +1,110 @@
+"""From a recipe, its rows and a device to a compiled update that fits into memory.
+
+The update is compiled for mere descriptions of its arrays, so that a recipe that does not
+fit is refused before anything large exists.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from training import memory
+from training.assembly import Assembly, abstract_state, assemble
+from training.config import TrainConfig
+from training.data import TrainRows
+from training.errors import TrainingError
+from training.memory import MemoryPlan
+from training.recorder import Recorder
+from training.step import CompiledStep, DeviceBatch, compile_step
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs: the fixed parts, the compiled update and the memory that it needs."""
+
+    assembly: Assembly
+    step: CompiledStep
+    plan: MemoryPlan
+
+    @property
+    def micro_batch(self) -> int:
+        """Rows that are computed at once."""
+        return self.step.micro_batch
+
+    def facts(self) -> dict[str, Any]:
+        """Say what was compiled, as plain JSON values."""
+        return {"micro_batch": self.micro_batch, "memory": self.plan.facts()}
+
+
+class Planner:
+    """Compiles the update of a recipe, and of recipes near it, and knows what each would need."""
+
+    def __init__(self, config: TrainConfig, rows: TrainRows, device: jax.Device) -> None:
+        self.config, self._rows, self._device = config, rows, device
+        self.assembly = assemble(config, device, rows=rows)
+        self._engines: dict[TrainConfig, Engine] = {}
+
+    def engine(self, recorder: Recorder, *, step: int) -> Engine:
+        """Compile the update, with the largest micro-batch that fits where that is left to us.
+
+        Raises:
+            TrainingError: when it does not fit: by how much, and which changes would make it fit.
+        """
+        recorder.phase("compiling", step)
+        config = self.config
+        if config.micro_batch == "auto":
+            rows = memory.largest_micro_batch(config, self.plan_of)
+            config = config.model_copy(update={"micro_batch": rows})
+            recorder.log(f"micro_batch=auto takes {rows} of {config.batch_size} rows at once.")
+        engine = self._engine_of(config)
+        if not engine.plan.fits:
+            raise TrainingError(memory.advise(config, self.plan_of))
+        compiled = engine.step
+        recorder.log(
+            f"Compiled the update in {compiled.lowering_seconds:.1f} + {compiled.compile_seconds:.1f} s "
+            f"(lowering, compiling); rows of {self._rows.width} tokens; {engine.plan}."
+        )
+        self._engines.clear()
+        return engine
+
+    def plan_of(self, config: TrainConfig) -> MemoryPlan:
+        """Say what a recipe like this one would need, by compiling it."""
+        return self._engine_of(config).plan
+
+    @contextmanager
+    def memory_message(self) -> Iterator[None]:
+        """Turn the device's being out of memory into the same message as before the run."""
+        try:
+            yield
+        except Exception as error:  # which class it is depends on where JAX was
+            if not memory.is_out_of_memory(error):
+                raise
+            raise TrainingError(memory.advise(self.config, self.plan_of)) from error
+
+    def _engine_of(self, config: TrainConfig) -> Engine:
+        if config not in self._engines:
+            # Only the micro-batch differs most of the time, and no fixed part depends on it.
+            same = config.model_copy(update={"micro_batch": self.config.micro_batch}) == self.config
+            assembly = self.assembly if same else assemble(config, self._device, rows=self._rows)
+            state, batch = self._described(abstract_state(assembly)), self._described(self._batch(config))
+            rows = config.batch_size if config.micro_batch in (0, "auto") else int(config.micro_batch)
+            compiled = compile_step(assembly, state, batch, micro_batch=rows, reach=self._rows.reach)
+            plan = memory.memory_plan(compiled.executable, state, batch, self._device)
+            self._engines[config] = Engine(assembly, compiled, plan)
+        return self._engines[config]
+
+    def _batch(self, config: TrainConfig) -> DeviceBatch:
+        """Describe a batch; no row is read."""
+        shape = (config.batch_size, self._rows.width)
+        ids, weights = jax.ShapeDtypeStruct(shape, np.int32), jax.ShapeDtypeStruct(shape, np.float32)
+        return DeviceBatch(ids, ids, weights, ids if config.packing else None)
+
+    def _described(self, tree: Any) -> Any:
+        placement = jax.sharding.SingleDeviceSharding(self._device)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement), tree
+        )
