@@ -8,14 +8,16 @@ from typing import Any, Final
 
 import jax
 
+from training import guards
 from training.assembly import first_state
 from training.compile_cache import use_cache
 from training.config import TrainConfig
-from training.data import batch_indices
+from training.data import Batch, batch_indices, make_rows
 from training.device import SelectedDevice
 from training.errors import ConfigError, TrainingError
 from training.examples import TraceExample
 from training.model_config import parameter_count
+from training.planning import Planner
 from training.recorder import Recorder
 from training.step import to_device
 
@@ -66,7 +68,7 @@ def bench(
 
         recorder.phase("training", 0)
         series: list[float] = []
-        tokens = 0
+        tokens = traces = 0
         for i in range(1 + WARMUP_STEPS + steps):
             if recorder.should_stop():
                 raise TrainingError("The benchmark was stopped before its end; it has no result.")
@@ -76,6 +78,7 @@ def bench(
             series.append(time.perf_counter() - began)
             if i > WARMUP_STEPS:
                 tokens += batches[i % len(placed)].real_tokens
+                traces += _traces(batches[i % len(placed)])
         if profile_dir is not None:
             profile_dir.mkdir(parents=True, exist_ok=True)
             with jax.profiler.trace(str(profile_dir)):
@@ -96,6 +99,9 @@ def bench(
         "model": config.model,
         "parameters": parameter_count(assembly.shape),
         "batch_size": config.batch_size,
+        "micro_batch": engine.micro_batch,
+        "packing": config.packing,
+        "memory": engine.plan.facts(),
         "sequence_length": rows.width,
         "precision": str(assembly.dtype),
         "attention": assembly.attention.name,
@@ -108,7 +114,7 @@ def bench(
         "steps": steps,
         "step_time": {**_spread(steady), "series": steady},
         "steps_per_second": steps / seconds,
-        "examples_per_second": steps * config.batch_size / seconds,
+        "examples_per_second": traces / seconds,
         "tokens_per_second": tokens / seconds,
         "padded_tokens_per_second": steps * config.batch_size * rows.width / seconds,
         "real_token_share": tokens / (steps * config.batch_size * rows.width),
@@ -120,6 +126,11 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
         return {"median": values[0], "p10": values[0], "p90": values[0]}
     tenths = statistics.quantiles(values, n=10, method="inclusive")
     return {"median": statistics.median(values), "p10": tenths[0], "p90": tenths[-1]}
+
+
+def _traces(batch: Batch) -> int:
+    """Count the traces of a batch: a row's segments are numbered from one."""
+    return len(batch.inputs) if batch.segments is None else int(batch.segments.max(axis=1).sum())
 
 
 def _entries(directory: Path | None) -> int:

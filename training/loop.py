@@ -54,11 +54,7 @@ def train(
     recorder.phase("starting", 0)
     use_cache(cache_dir)
     facts = dict(metadata or {})
-    with (
-        jax.default_device(device.device),
-        _steady_garbage_collector(),
-        memory_message(config, device.device),
-    ):
+    with jax.default_device(device.device), _steady_garbage_collector():
         rows = make_rows(
             train_examples, config, content_hash=str(facts.get("content_hash", "")), cache_dir=cache_dir
         )

@@ -129,13 +129,13 @@ class StepMeter:
         in_row = int(values.skipped_in_row)
         if in_row >= self._skip_limit:
             raise TrainingError(
-                f"Update {step}: the loss or the gradient was not finite for {in_row} updates in a row "
-                f"(skip_limit={self._skip_limit}), {int(values.skipped)} in all. None of them changed the "
+                f"The loss or the gradient was not finite {in_row} times in a row, up to step {step} "
+                f"(skip_limit={self._skip_limit}), {int(values.skipped)} times in all. None of it changed the "
                 "parameters. Lower learning_rate, set a smaller clip_norm or more warmup_steps; "
                 "with precision=bf16 try fp32."
             )
         self._recorder.log(
-            f"Warning: update {step} was skipped, for its loss or gradient is not finite "
+            f"Warning: step {step} was skipped, for its loss or gradient is not finite "
             f"(loss {self.loss}, gradient norm {values.grad_norm}); {in_row} in a row, at most "
             f"{self._skip_limit - 1} are let pass."
         )

@@ -15,6 +15,7 @@ from training.hashing import params_hash
 from training.metering import StepMeter
 from training.planning import Engine
 from training.recorder import EvaluationReport, Recorder
+from training.step import CompiledStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Session:
         self.feed = Feed(rows, self.config, self.assembly.device)
         self.meter = StepMeter(recorder, skip_limit=self.config.skip_limit)
         self.state: TrainState
+        self._compiled: CompiledStep
         self.step = 0
         self.saved_step = self.evaluated_step = 0
         self.evaluation: EvaluationReport | None = None
@@ -94,7 +96,7 @@ class Session:
         if self.finished or self.engine is None:
             return
         self.recorder.phase("training", self.step)
-        compiled = self.engine.step
+        self._compiled = compiled = self.engine.step
         self.meter.start(
             once={
                 "system/lowering_time": compiled.lowering_seconds,
@@ -104,9 +106,8 @@ class Session:
 
     def update(self) -> None:
         """Start the next update and prepare the batch after it while the device works."""
-        assert self.engine is not None
         batch = self.feed.at(self.step)
-        self.state, metrics = self.engine.step(self.state, batch.arrays)
+        self.state, metrics = self._compiled(self.state, batch.arrays)
         self.step += 1
         if not self.finished:
             self.feed.prepare(self.step)
