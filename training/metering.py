@@ -130,7 +130,7 @@ class StepMeter:
         if in_row >= self._skip_limit:
             raise TrainingError(
                 f"The loss or the gradient was not finite {in_row} times in a row, up to step {step} "
-                f"(skip_limit={self._skip_limit}), {int(values.skipped)} times in all. None of it changed the "
+                f"(skip_limit={self._skip_limit}), {int(values.skipped)} times in all. None changed the "
                 "parameters. Lower learning_rate, set a smaller clip_norm or more warmup_steps; "
                 "with precision=bf16 try fp32."
             )
