@@ -17,6 +17,7 @@ from runs.presenting import (
     chart_groups,
     config_rows,
     differing_rows,
+    generation,
     latest_values,
     paired_samples,
     provenance_rows,
@@ -95,6 +96,7 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "children": run.children.order_by("-id")[:20],
         "may_operate": _may_operate(request),
         "has_worker": live_workers().exists(),
+        "generation": generation(run),
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
     return render(request, "runs/detail.html", context)
