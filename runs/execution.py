@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from runs.models import Attempt, Run
 from runs.states import SUPERVISED, Kind
 from runs.stopping import StopListener
 from training.config import TrainConfig
+from training.decoding import Decoding, make_decoding
 from training.errors import TrainingError
 from training.examples import TraceExample
 
@@ -187,18 +189,21 @@ class Execution:
         from training import generate
 
         params = self.run.params
+        # Only the settings that the run names: one written before a setting existed still runs.
+        decoding = make_decoding({name: params[name] for name in Decoding.model_fields if name in params})
         self.recorder.phase("generating", params["step"])
         selected = self._select_device()
         self._record_provenance(selected)
-        [text] = generate.generate_text(
+        texts = generate.generate_text(
             step_dir=Path(params["step_dir"]),
             prompts=[params["prompt"]],
-            max_new_tokens=params["max_new_tokens"],
+            decoding=decoding,
             device=selected,
             cache_dir=_cache_dir(),
         )
-        found = {"text": text.text, "tokens": text.tokens, "stopped_at_eos": text.stopped_at_eos}
-        return {"status": "completed", "step": params["step"], "result": found}
+        found = [asdict(text) for text in texts]
+        # The first one also by itself, for readers that expect a single text.
+        return {"status": "completed", "step": params["step"], "result": {**found[0], "texts": found}}
 
     def _bench(self) -> dict[str, Any]:
         from training import bench

@@ -10,7 +10,9 @@ from django.db.models import OuterRef, Subquery
 
 from runs.models import MetricPoint, Run, Sample
 from runs.series import UNITS
+from runs.states import Kind
 from training.config import TrainConfig
+from training.decoding import Decoding
 
 # What the page draws, in order: title, and the series that share one chart.
 CHARTS: list[tuple[str, list[str]]] = [
@@ -131,6 +133,28 @@ def paired_samples(samples: Iterable[Sample]) -> list[SamplePair]:
         )
         for sample in samples
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a generation wrote: its prompt, the texts, and the settings (name, value, meaning)."""
+
+    prompt: str
+    texts: list[dict[str, Any]]
+    settings: list[tuple[str, Any, str]]
+
+
+def generation(run: Run) -> Generation | None:
+    """Give what a run of generation wrote; None for other runs and before it has ended."""
+    if run.kind != Kind.GENERATE or not run.result:
+        return None
+    # A run from before there were several texts holds its only one directly.
+    texts = run.result.get("texts") or [run.result]
+    settings = [
+        (name.replace("_", "-"), run.params.get(name, field.default), field.description or "")
+        for name, field in Decoding.model_fields.items()
+    ]
+    return Generation(run.params.get("prompt", ""), texts, settings)
 
 
 def differing_rows(runs: list[Run]) -> list[tuple[str, list[Any], bool]]:

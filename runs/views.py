@@ -18,6 +18,7 @@ from runs.presenting import (
     chart_groups,
     config_rows,
     differing_rows,
+    generation,
     latest_values,
     paired_samples,
     provenance_rows,
@@ -97,6 +98,7 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "children": run.children.order_by("-id")[:20],
         "may_operate": _may_operate(request),
         "has_worker": live_workers().exists(),
+        "generation": generation(run),
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
     return render(request, "runs/detail.html", context)

@@ -14,6 +14,7 @@ from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import make_config
 from training.data import Rows, build_rows, choose_subset, longest_completion
+from training.decoding import Decoding
 from training.device import SelectedDevice
 from training.errors import TrainingError
 from training.examples import StepChecker, TraceExample
@@ -46,7 +47,7 @@ class Evaluator:
             examples, target=config.target, sequence_length=config.sequence_length, split=split
         ).width
         longest = longest_completion(examples, config.target)
-        self._new_tokens = config.max_new_tokens or longest + -(-longest // 4)
+        self._decoding = Decoding(max_new_tokens=config.max_new_tokens or longest + -(-longest // 4))
         self._generate = Generator(assembly)
         self._loss_of = jax.jit(self._batch_loss)
 
@@ -70,7 +71,7 @@ class Evaluator:
         texts = self._generate(
             params,
             [example.prompt for example in chosen],
-            max_new_tokens=self._new_tokens,
+            decoding=self._decoding,
             batch_size=self._assembly.config.eval_batch_size,
             should_stop=should_stop,
         )

@@ -1,7 +1,7 @@
-"""Greedy generation for many prompts at once, with a KV cache.
+"""Generation for many prompts at once, with a KV cache.
 
-Programs are compiled once per bucket of (rows, prompt width, capacity); the decoding loop
-runs on the device in stretches, between which the host looks whether all rows have ended
+Programs are compiled once per bucket of (rows, prompt width, room for new tokens); the decoding
+loop runs on the device in stretches, between which the host looks whether all rows have ended
 or somebody asked for a stop.
 """
 
@@ -20,13 +20,15 @@ from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import make_config
 from training.data import round_up
+from training.decoding import Decoding
 from training.device import SelectedDevice
-from training.errors import ConfigError
 from training.model import LayerCache
 from training.rendering import prompt_text
+from training.sampling import Sampler, Words, choose_tokens, make_sampler, name_rows, row_keys
 from training.tokenizer import TOKENIZER
 
 STRETCH: Final = 32
+BUCKETS_A_DOUBLING: Final = 4
 
 
 class StopRequestedError(Exception):
@@ -42,8 +44,21 @@ class GeneratedText:
     stopped_at_eos: bool
 
 
+class _Prompts(NamedTuple):
+    """One batch: tokens (rows, width), sizes (rows,), which rows only fill it (rows,), names (rows, 3)."""
+
+    tokens: Any
+    sizes: Any
+    idle: Any
+    names: Any
+
+
 class _Progress(NamedTuple):
-    """The decoding loop's state; ``written`` is (rows, capacity), the rest has one entry a row."""
+    """The decoding loop's state; ``written`` is (rows, room), the rest has one entry a row.
+
+    ``limit`` and ``sampler`` never change; they travel with the rest as values, not as
+    constants of the program.
+    """
 
     token: jax.Array
     position: jax.Array
@@ -51,6 +66,9 @@ class _Progress(NamedTuple):
     written: jax.Array
     length: jax.Array
     caches: list[LayerCache]
+    keys: jax.Array
+    limit: jax.Array
+    sampler: Sampler
 
 
 class Generator:
@@ -58,19 +76,24 @@ class Generator:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
-        self._begin = jax.jit(self._prefill, static_argnames=("capacity", "new"))
-        self._continue = jax.jit(self._decode, static_argnames=("new",), donate_argnums=1)
+        self._begin = jax.jit(self._prefill, static_argnames="room")
+        self._continue = jax.jit(self._decode, donate_argnums=1)
 
     def __call__(
         self,
         params: Any,
         prompts: Sequence[str],
         *,
-        max_new_tokens: int,
+        decoding: Decoding,
         batch_size: int,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[GeneratedText]:
-        """Write greedily after each prompt until EOS or ``max_new_tokens``.
+        """Write after each prompt until EOS or ``decoding.max_new_tokens``.
+
+        Returns ``decoding.samples`` texts a prompt, prompt by prompt. What is drawn for one
+        depends on the seed and that prompt alone, not on the others or on ``batch_size`` (as
+        long as rounding leaves the model's logits alone); the same prompt given twice counts as
+        one with twice the samples.
 
         Raises:
             StopRequestedError: as soon as ``should_stop`` is true.
@@ -78,52 +101,52 @@ class Generator:
         encoded = [TOKENIZER.encode(prompt_text(prompt)) for prompt in prompts]
         if not encoded:
             return []
-        width = round_up(max(len(tokens) for tokens in encoded))
-        rows = min(batch_size, 1 << (len(encoded) - 1).bit_length())
+        names = name_rows(encoded, decoding.samples)
+        repeated = [tokens for tokens in encoded for _ in range(decoding.samples)]
+        width = bucket(max(len(tokens) for tokens in encoded))
+        rows = min(batch_size, 1 << (len(repeated) - 1).bit_length())
         texts: list[GeneratedText] = []
-        for start in range(0, len(encoded), rows):
-            part = encoded[start : start + rows]
-            texts += self._batch(
-                params, part, rows=rows, width=width, new=max_new_tokens, should_stop=should_stop
-            )
+        for start in range(0, len(repeated), rows):
+            part = slice(start, start + rows)
+            batch = _pad(repeated[part], names[part], rows=rows, width=width)
+            written = self._write(params, batch, decoding=decoding, should_stop=should_stop)
+            texts += [_to_text(tokens) for tokens in written[: len(repeated[part])]]
         return texts
 
-    def _batch(
-        self,
-        params: Any,
-        prompts: Sequence[Sequence[int]],
-        *,
-        rows: int,
-        width: int,
-        new: int,
-        should_stop: Callable[[], bool],
-    ) -> list[GeneratedText]:
-        tokens = np.full((rows, width), TOKENIZER.pad, dtype=np.int32)
-        sizes = np.ones(rows, dtype=np.int32)
-        for i, prompt in enumerate(prompts):
-            tokens[i, : len(prompt)] = prompt
-            sizes[i] = len(prompt)
-        idle = np.arange(rows) >= len(prompts)  # rows that only fill the bucket count as ended
-        placed = jax.device_put((tokens, sizes, idle), self._assembly.device)
-        progress = self._begin(params, *placed, capacity=round_up(width + new), new=new)
+    def _write(
+        self, params: Any, batch: _Prompts, *, decoding: Decoding, should_stop: Callable[[], bool]
+    ) -> list[list[int]]:
+        limit, sampler = np.int32(decoding.max_new_tokens), make_sampler(decoding)
+        placed = jax.device_put((batch, limit, sampler), self._assembly.device)
+        progress = self._begin(params, *placed, room=bucket(decoding.max_new_tokens))
         while True:
             if should_stop():
                 raise StopRequestedError
             if bool(jnp.all(progress.done)):
                 break
-            progress = self._continue(params, progress, new=new)
+            progress = self._continue(params, progress)
         written, counts = jax.device_get((progress.written, progress.length))
-        return [_to_text(written[i, : counts[i]].tolist()) for i in range(len(prompts))]
+        return [row[:count].tolist() for row, count in zip(written, counts, strict=True)]
 
     def _prefill(
-        self, params: Any, tokens: jax.Array, sizes: jax.Array, idle: jax.Array, *, capacity: int, new: int
+        self, params: Any, batch: _Prompts, limit: jax.Array, sampler: Sampler, *, room: int
     ) -> _Progress:
-        logits, caches = self._assembly.model(params).prefill(tokens, sizes, capacity)
-        written = jnp.full((tokens.shape[0], new), TOKENIZER.pad, jnp.int32)
-        first = _Progress(sizes, sizes, idle, written, jnp.zeros_like(sizes), caches)
-        return _take(first, logits, new)
+        rows, width = batch.tokens.shape
+        logits, caches = self._assembly.model(params).prefill(batch.tokens, batch.sizes, width + room)
+        first = _Progress(
+            token=batch.sizes,
+            position=batch.sizes,
+            done=batch.idle,
+            written=jnp.full((rows, room), TOKENIZER.pad, jnp.int32),
+            length=jnp.zeros_like(batch.sizes),
+            caches=caches,
+            keys=row_keys(sampler.seed, batch.names),
+            limit=limit,
+            sampler=sampler,
+        )
+        return _take(first, logits)
 
-    def _decode(self, params: Any, progress: _Progress, *, new: int) -> _Progress:
+    def _decode(self, params: Any, progress: _Progress) -> _Progress:
         model = self._assembly.model(params)
 
         def unfinished(carry: tuple[jax.Array, _Progress]) -> jax.Array:
@@ -134,20 +157,41 @@ class Generator:
             logits, caches = model.decode(now.token, now.position, now.caches)
             # Rows that have ended stay where they are; what they compute is thrown away.
             moved = now._replace(position=jnp.where(now.done, now.position, now.position + 1), caches=caches)
-            return i + 1, _take(moved, logits, new)
+            return i + 1, _take(moved, logits)
 
         return jax.lax.while_loop(unfinished, write_one, (jnp.int32(0), progress))[1]
 
 
-def _take(progress: _Progress, logits: jax.Array, new: int) -> _Progress:
-    """Append the likeliest token to each row that has not ended."""
+def _pad(prompts: Sequence[Sequence[int]], names: Words, *, rows: int, width: int) -> _Prompts:
+    tokens = np.full((rows, width), TOKENIZER.pad, dtype=np.int32)
+    sizes = np.ones(rows, dtype=np.int32)
+    for i, prompt in enumerate(prompts):
+        tokens[i, : len(prompt)] = prompt
+        sizes[i] = len(prompt)
+    # Rows that only fill the bucket count as ended.
+    idle = np.arange(rows) >= len(prompts)
+    return _Prompts(tokens, sizes, idle, np.pad(names, ((0, rows - len(prompts)), (0, 0))))
+
+
+def bucket(size: int) -> int:
+    """Round a size up to one of few: multiples of 8 to 64, then four sizes a doubling (at most 25 % over).
+
+    So the number of programs grows with the logarithm of what is asked, and what a wide bucket
+    wastes stays small.
+    """
+    return round_up(size, max(8, (1 << (size - 1).bit_length()) // (2 * BUCKETS_A_DOUBLING)))
+
+
+def _take(progress: _Progress, logits: jax.Array) -> _Progress:
+    """Append the next token to each row that has not ended."""
     # Rows of the table beyond the tokenizer's ids mean nothing.
-    token = jnp.argmax(logits[:, : TOKENIZER.vocab_size], axis=-1).astype(jnp.int32)
+    known = logits[:, : TOKENIZER.vocab_size]
+    token = choose_tokens(known, progress.keys, progress.length, progress.sampler)
     rows = jnp.arange(token.shape[0])
     kept = jnp.where(progress.done, progress.written[rows, progress.length - 1], token)
     slot = jnp.where(progress.done, progress.length - 1, progress.length)
     count = jnp.where(progress.done, progress.length, progress.length + 1)
-    done = progress.done | (token == TOKENIZER.eos) | (count >= new)
+    done = progress.done | (token == TOKENIZER.eos) | (count >= progress.limit)
     written = progress.written.at[rows, slot].set(kept)
     return progress._replace(token=token, done=done, written=written, length=count)
 
@@ -161,22 +205,19 @@ def generate_text(
     *,
     step_dir: Path,
     prompts: Sequence[str],
-    max_new_tokens: int,
+    decoding: Decoding,
     device: SelectedDevice,
     cache_dir: Path | None = None,
 ) -> list[GeneratedText]:
-    """Load a checkpoint's parameters and write after each prompt.
+    """Load a checkpoint's parameters and write after each prompt, as `Generator` does.
 
     Raises:
         CheckpointError: when the checkpoint cannot be used.
-        ConfigError: when ``max_new_tokens`` is not positive.
     """
-    if max_new_tokens < 1:
-        raise ConfigError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
     use_cache(cache_dir)
     config = make_config(read_metadata(step_dir)["config"])
     with jax.default_device(device.device):
         assembly = assemble(config, device.device)
         params = restore_params(step_dir, assembly=assembly)
         generator = Generator(assembly)
-        return generator(params, prompts, max_new_tokens=max_new_tokens, batch_size=config.eval_batch_size)
+        return generator(params, prompts, decoding=decoding, batch_size=config.eval_batch_size)

@@ -4,7 +4,7 @@ import pytest
 
 from runs.ingest import ingest_attempt
 from runs.models import Attempt, Run
-from runs.states import Status
+from runs.states import Kind, Status
 from runs.tests.support import (
     checkpoint_info,
     evaluation_report,
@@ -56,14 +56,27 @@ def failed():
     return fresh(run)
 
 
+@pytest.fixture
+def written():
+    """A completed generation of two texts, one of which cannot be broken at a space."""
+    settings = {"max_new_tokens": 256, "temperature": 0.8, "top_k": 40, "top_p": 0.95, "samples": 2}
+    run = make_run(kind=Kind.GENERATE, total_steps=0, params={"step": 40, "prompt": "7+3*2", **settings})
+    short = {"text": "7+3=0\n0*2=0\n#0", "tokens": 15, "stopped_at_eos": True}
+    long = {"text": LONG, "tokens": 256, "stopped_at_eos": False}
+    result = {**short, "texts": [short, long]}
+    Run.objects.filter(pk=run.pk).update(status=Status.COMPLETED, result=result)
+    return fresh(run)
+
+
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_of_runs_fits_its_window(site, viewer, finished, failed, width, theme):
+def test_every_page_of_runs_fits_its_window(site, viewer, finished, failed, written, width, theme):
     draft = make_run()
     paths = {
         "runs": "/runs/",
         "run": f"/runs/{finished.pk}/",
         "run-failed": f"/runs/{failed.pk}/",
+        "run-generation": f"/runs/{written.pk}/",
         "run-empty": f"/runs/{draft.pk}/",
         "compare": f"/runs/compare/?ids={finished.pk},{failed.pk},{draft.pk}",
         "benchmarks": "/benchmarks/",

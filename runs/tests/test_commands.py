@@ -52,6 +52,8 @@ def parse(command: str, *flags: str):
         ("bench", ["--compare-to", "last"]),
         ("evaluate", ["--device-index", "1", "7"]),
         ("generate", ["--max-new-tokens", "1", "7", "--prompt", "x"]),
+        ("generate", ["--top-k", "1", "7", "--prompt", "x"]),
+        ("generate", ["--top-p", "0.5", "7", "--prompt", "x"]),
     ],
 )
 def test_every_flag_has_both_spellings(command, hyphens):
@@ -78,6 +80,8 @@ def test_every_flag_has_both_spellings(command, hyphens):
         ("evaluate", "1", "--limit", "0"),
         ("evaluate", "1", "--split", "dev"),
         ("generate", "1"),
+        ("generate", "1", "--prompt", "x", "--temperature", "warm"),
+        ("generate", "1", "--prompt", "x", "--top-k", "1.5"),
         ("bench", "--steps", "0"),
         ("bench", "--steps", "5", "--smoke-steps", "5"),
     ],
@@ -104,6 +108,25 @@ def test_what_does_not_exist_is_named(words, said):
     error = refused(*words)
     assert error.returncode == 1
     assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--temperature", "-1"], "temperature: Input should be greater than or equal to 0 (given: -1.0)"),
+        (["--temperature", "nan"], "temperature: Input should be a finite number"),
+        (["--temperature", "1", "--top-p", "1.5"], "top_p: Input should be less than or equal to 1"),
+        (["--temperature", "1", "--samples", "0"], "samples: Input should be greater than or equal to 1"),
+        (["--max-new-tokens", "0"], "max_new_tokens: Input should be greater than or equal to 1"),
+        (["--seed", "-1"], "seed: Input should be greater than or equal to 0"),
+        (["--top-k", "5"], "top_k=5 changes nothing at temperature=0"),
+    ],
+)
+def test_settings_of_generation_that_cannot_be_end_with_2_and_one_line(flags, said):
+    error = refused("generate", "1", "--prompt", "x", *flags)
+    assert error.returncode == 2
+    assert said in str(error)
+    assert not Run.objects.exists()
 
 
 def test_a_run_without_a_checkpoint_cannot_be_graded():

@@ -37,6 +37,22 @@ def test_a_trained_model_is_graded_and_answers(artifacts_dir):
     assert {"text", "tokens", "stopped_at_eos", "prompt", "step"} <= set(said)
     assert said["prompt"] == "7+3"
     assert isinstance(said["text"], str)
+    assert said["texts"] == [{name: said[name] for name in ("text", "tokens", "stopped_at_eos")}]
+    assert (said["decoding"]["temperature"], said["decoding"]["max_new_tokens"]) == (0, 5)
+
+    drawing = ("--max-new-tokens=5", "--temperature=1.5", "--top_k=50", "--top-p=0.9", "--seed=3")
+    drawn = manage_json("generate", number, "--prompt", "7+3", *drawing, "--samples=3")
+    assert len(drawn["texts"]) == 3
+    assert drawn["texts"][0] == {name: drawn[name] for name in ("text", "tokens", "stopped_at_eos")}
+    assert all(1 <= text["tokens"] <= 5 for text in drawn["texts"])
+    run = Run.objects.get(pk=drawn["generation_run_id"])
+    assert (run.params["top_k"], run.params["top_p"], run.params["samples"]) == (50, 0.9, 3)
+    shown = manage("generate", number, "--prompt", "7+3", *drawing, "--samples=2")
+    assert shown.returncode == 0
+    # The first two of three are the only two of two.
+    words = " ".join(shown.stdout.split())
+    for i in (0, 1):
+        assert f"[{i + 1} of 2] {' '.join(drawn['texts'][i]['text'].split())}".strip() in words
 
     missing = manage("evaluate", number, "--checkpoint=3")
     assert missing.returncode == 1

@@ -2,6 +2,7 @@
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 
 from runs.ingest import ingest_attempt
 from runs.models import Benchmark, Checkpoint, Evaluation, Run
@@ -93,6 +94,33 @@ def test_fifty_runs_cost_a_fixed_number_of_queries(page, path, django_assert_max
         Run.objects.filter(pk=run.pk).update(status=Status.COMPLETED)
     with django_assert_max_num_queries(10):
         page(path)
+
+
+def generated(result, **params):
+    run = make_run(kind=Kind.GENERATE, params={"step_dir": "/x", "step": 10, "prompt": WILD, **params})
+    Run.objects.filter(pk=run.pk).update(status=Status.COMPLETED, result=result)
+    return f"/runs/{run.pk}/"
+
+
+def test_a_generation_shows_each_text_and_how_it_was_drawn(page):
+    texts = [
+        {"text": "7+3=0\n#0", "tokens": 9, "stopped_at_eos": True},
+        {"text": WILD, "tokens": 1, "stopped_at_eos": False},
+    ]
+    decoding = {"max_new_tokens": 5, "temperature": 0.75, "top_k": 40, "seed": 1234, "samples": 2}
+    text = page(generated({**texts[0], "texts": texts}, **decoding))
+    for fact in ("7+3=0\n#0", "Text 2 of 2", "9 tokens, ended by itself", "1 token, cut at the limit"):
+        assert fact in text
+    assert text.count(escape(WILD)) == 2
+    assert WILD not in text
+    for name, value in (("temperature", "0.75"), ("top-k", "40"), ("seed", "1234"), ("top-p", "1.0")):
+        assert f'<dt class="mono">{name}</dt><dd>{value} ' in text
+
+
+def test_a_generation_of_a_single_text_shows_it(page):
+    text = page(generated({"text": "the only one", "tokens": 12, "stopped_at_eos": True}, max_new_tokens=5))
+    assert "the only one" in text
+    assert "Text 1 of" not in text
 
 
 def test_a_completed_run_shows_everything_that_it_left(page, finished):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 pytestmark = pytest.mark.jax
@@ -5,14 +7,16 @@ pytest.importorskip("jax")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from training.assembly import assemble
 from training.bench import bench
 from training.checkpoint_store import restore_params
+from training.decoding import Decoding
 from training.device import probe, select_device
-from training.errors import ConfigError, DeviceError, TrainingError
+from training.errors import DeviceError, TrainingError
 from training.evaluate import evaluate_checkpoint
-from training.generate import STRETCH, Generator, generate_text
+from training.generate import STRETCH, Generator, bucket, generate_text
 from training.rendering import prompt_text
 from training.tests.support import MemoryRecorder, chain_examples, check_chain, fast_config, run_training
 from training.tokenizer import TOKENIZER
@@ -48,43 +52,134 @@ def greedy_by_the_training_pass(assembly, params, prompt, limit):
 def test_generation_with_the_cache_writes_what_the_training_pass_would(generator):
     assembly, generate, params = generator
     prompts = ["1+2*3", "9", "4*7-2+2", "7-7"]
-    texts = generate(params, prompts, max_new_tokens=STRETCH + 8, batch_size=8)
+    texts = generate(params, prompts, decoding=Decoding(max_new_tokens=STRETCH + 8), batch_size=8)
     for prompt, text in zip(prompts, texts, strict=True):
         assert (text.text, text.tokens) == greedy_by_the_training_pass(assembly, params, prompt, STRETCH + 8)
 
 
-def test_a_prompt_gives_the_same_text_alone_and_in_any_company(generator):
+def test_logits_of_the_cache_equal_those_of_the_training_pass_at_every_position(generator):
+    assembly, _, params = generator
+    model = assembly.model(params)
+    sizes, width, total = np.array([1, 7, 16, 3], dtype=np.int32), 16, 40
+    tokens = np.random.default_rng(0).integers(0, 256, (4, total), dtype=np.int32)
+    whole = np.asarray(jax.jit(model)(tokens))
+    prompts = np.where(np.arange(width) < sizes[:, None], tokens[:, :width], TOKENIZER.pad)
+    logits, caches = jax.jit(model.prefill, static_argnums=2)(prompts, sizes, total)
+    decode, rows = jax.jit(model.decode), np.arange(4)
+    for further in range(total - width + 1):
+        positions = sizes + further
+        np.testing.assert_allclose(logits, whole[rows, positions - 1], rtol=1e-4, atol=1e-4)
+        if positions.max() < total:
+            logits, caches = decode(tokens[rows, positions], positions, caches)
+
+
+DRAWN = Decoding(max_new_tokens=24, temperature=1.2, top_p=0.95, seed=4)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=24), DRAWN], ids=["greedy", "drawn"])
+def test_a_prompt_gives_the_same_text_alone_and_in_any_company(generator, decoding):
     _, generate, params = generator
     prompts = [example.prompt for example in chain_examples(11)]
-    together = generate(params, prompts, max_new_tokens=24, batch_size=4)
-    assert together == [generate(params, [prompt], max_new_tokens=24, batch_size=4)[0] for prompt in prompts]
+    together = generate(params, prompts, decoding=decoding, batch_size=4)
+    assert together == [generate(params, [prompt], decoding=decoding, batch_size=4)[0] for prompt in prompts]
+    assert together[::-1] == generate(params, prompts[::-1], decoding=decoding, batch_size=11)
+
+
+def test_samples_differ_come_prompt_by_prompt_and_repeat_with_the_seed(generator):
+    _, generate, params = generator
+    three = DRAWN.model_copy(update={"samples": 3})
+    texts = generate(params, ["1+2*3", "9-4"], decoding=three, batch_size=8)
+    assert len({text.text for text in texts}) > 3
+    assert texts == generate(params, ["1+2*3", "9-4"], decoding=three, batch_size=2)
+    assert texts[3:] == generate(params, ["9-4"], decoding=three, batch_size=8)
+    assert texts[:3:3] == generate(params, ["1+2*3"], decoding=DRAWN, batch_size=8)
+    assert texts[3:] == generate(params, ["9-4"] * 3, decoding=DRAWN, batch_size=8)
+    other = three.model_copy(update={"seed": 5})
+    assert texts != generate(params, ["1+2*3", "9-4"], decoding=other, batch_size=8)
+
+
+def test_a_draw_among_one_is_the_greedy_text(generator):
+    _, generate, params = generator
+    prompts = [example.prompt for example in chain_examples(5)]
+    greedy = generate(params, prompts, decoding=Decoding(max_new_tokens=24), batch_size=8)
+    one = Decoding(max_new_tokens=24, temperature=2, top_k=1)
+    assert generate(params, prompts, decoding=one, batch_size=8) == greedy
+
+
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=24), DRAWN], ids=["greedy", "drawn"])
+def test_ids_that_the_tokenizer_does_not_know_are_never_written(generator, decoding):
+    assembly, generate, params = generator
+    known, table = TOKENIZER.vocab_size, (assembly.shape.vocab_size, assembly.shape.width)
+    assert table[0] > known
+
+    def louder(leaf):
+        """Give the ids beyond logits a thousand times as large."""
+        return leaf.at[known:].multiply(1e3) if leaf.shape == table else leaf
+
+    loud = jax.tree.map(louder, params)
+    assert any((old != new).any() for old, new in zip(*map(jax.tree.leaves, (params, loud)), strict=True))
+    prompts = [example.prompt for example in chain_examples(6)]
+    texts = generate(params, prompts, decoding=decoding, batch_size=8)
+    assert texts == generate(loud, prompts, decoding=decoding, batch_size=8)
+
+
+def programs_of(jitted: Any) -> int:
+    return int(jitted._cache_size())
+
+
+def test_within_a_bucket_nothing_new_is_compiled(trained):
+    step_dir, _ = trained
+    assembly = assemble(fast_config(), select_device("cpu").device)
+    generate, params = Generator(assembly), restore_params(step_dir, assembly=assembly)
+
+    def programs(prompts, **settings):
+        generate(params, prompts, decoding=Decoding(**settings), batch_size=4)
+        return programs_of(generate._begin), programs_of(generate._continue)
+
+    first = programs(["1+2", "3"], max_new_tokens=20)
+    assert first == (1, 1)
+    assert programs(["1+2*3-4", "3"], max_new_tokens=24) == first
+    assert programs(["9"], max_new_tokens=18, temperature=0.5, samples=2) == first
+    assert programs(["7", "8-1"], max_new_tokens=17, temperature=2, top_k=9, top_p=0.5, seed=8) == first
+    assert programs(["1+2*3-4+5"], max_new_tokens=24, temperature=1, samples=2) == (2, 2)
+
+
+def test_buckets_are_few_and_waste_little():
+    assert [bucket(n) for n in (1, 8, 9, 64, 65, 81, 128, 129)] == [8, 8, 16, 64, 80, 96, 128, 160]
+    sizes = range(1, 5000)
+    assert all(n <= bucket(n) <= max(n * 1.25, n + 7) for n in sizes)
+    assert len({bucket(n) for n in sizes}) < 36
 
 
 def test_generation_ends_at_eos_or_at_the_limit(generator):
     _, generate, params = generator
-    (text,) = generate(params, ["1+2*3"], max_new_tokens=60, batch_size=1)
+
+    def write(limit):
+        return generate(params, ["1+2*3"], decoding=Decoding(max_new_tokens=limit), batch_size=1)[0]
+
+    text = write(60)
     assert text.stopped_at_eos
     assert text.tokens == len(text.text) + 1
-    (cut,) = generate(params, ["1+2*3"], max_new_tokens=text.tokens - 1, batch_size=1)
+    cut = write(text.tokens - 1)
     assert (cut.text, cut.stopped_at_eos) == (text.text, False)
-    (one,) = generate(params, ["1+2*3"], max_new_tokens=1, batch_size=1)
-    assert one.tokens == 1
+    assert write(1).tokens == 1
 
 
 def test_no_prompts_give_no_texts(generator):
     _, generate, params = generator
-    assert generate(params, [], max_new_tokens=5, batch_size=1) == []
+    assert generate(params, [], decoding=Decoding(max_new_tokens=5), batch_size=1) == []
 
 
 def test_a_checkpoint_can_be_asked(trained, cache_dir):
     step_dir, _ = trained
-    device = select_device("cpu")
     texts = generate_text(
-        step_dir=step_dir, prompts=["1+2", "ä€"], max_new_tokens=8, device=device, cache_dir=cache_dir
+        step_dir=step_dir,
+        prompts=["1+2", "ä€"],
+        decoding=Decoding(max_new_tokens=8, temperature=1, samples=2),
+        device=select_device("cpu"),
+        cache_dir=cache_dir,
     )
-    assert [text.tokens <= 8 for text in texts] == [True, True]
-    with pytest.raises(ConfigError, match="at least 1"):
-        generate_text(step_dir=step_dir, prompts=["1"], max_new_tokens=0, device=device)
+    assert [text.tokens <= 8 for text in texts] == [True] * 4
 
 
 def evaluate(trained, cache_dir, recorder, **changes):

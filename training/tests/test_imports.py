@@ -8,6 +8,7 @@ import pytest
 HEAVY = ("jax", "jaxlib", "flax", "optax", "orbax", "numpy")
 FREE = (
     "training.config",
+    "training.decoding",
     "training.errors",
     "training.examples",
     "training.recorder",
