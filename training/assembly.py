@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from training.attention import AttentionChoice, choose_attention
+from training.attention_choice import AttentionChoice, choose_attention
 from training.config import TrainConfig
 from training.model import Transformer
 from training.model_config import ModelConfig, preset
@@ -57,7 +57,13 @@ def assemble(config: TrainConfig, device: jax.Device) -> Assembly:
         raise ValueError(f"preset {config.model} has fewer rows than the tokenizer has ids")
     dtype = compute_dtype(config, device)
     attention = choose_attention(
-        wanted=config.attention, device=device, dtype=dtype, head_size=shape.head_size
+        wanted=config.attention,
+        device=device,
+        dtype=dtype,
+        shape=shape,
+        packed=False,
+        batch=config.batch_size,
+        length=config.sequence_length,
     )
     model = nnx.eval_shape(_model_maker(shape, dtype, attention), jax.random.key(0))
     return Assembly(
