@@ -10,9 +10,9 @@ import optax
 from flax import nnx
 
 from training import averaging
-from training.attention import AttentionChoice, choose_attention
+from training.attention_choice import AttentionChoice, choose_attention
 from training.config import TrainConfig
-from training.data import TrainRows
+from training.data import AnyRows
 from training.model import Transformer
 from training.model_config import ModelConfig, preset
 from training.optim import learning_rate_schedule, make_optimizer
@@ -60,7 +60,7 @@ class Assembly:
         return state.params if state.average is None else averaging.read(state.average)
 
 
-def assemble(config: TrainConfig, device: jax.Device, *, rows: TrainRows | None = None) -> Assembly:
+def assemble(config: TrainConfig, device: jax.Device, *, rows: AnyRows | None = None) -> Assembly:
     """Choose precision and attention for the device and describe the model.
 
     ``rows`` are those that will be trained on; without them, for evaluation and generation,
@@ -74,13 +74,17 @@ def assemble(config: TrainConfig, device: jax.Device, *, rows: TrainRows | None 
         raise ValueError(f"preset {config.model} has fewer rows than the tokenizer has ids")
     dtype = compute_dtype(config, device)
     attention = choose_attention(
-        wanted=config.attention,
+        # Forced on the training rows; what is evaluated has one trace a row.
+        wanted="cudnn" if rows is None and config.attention == "cudnn_packed" else config.attention,
         device=device,
         dtype=dtype,
         shape=shape,
         packed=rows is not None and config.packing,
         batch=config.batch_size,
         length=rows.width if rows is not None else config.sequence_length,
+        windows=shape.windows,
+        soft_cap=shape.attention_soft_cap,
+        max_segments=rows.max_segments if rows is not None else None,
     )
     model = nnx.eval_shape(_model_maker(config, shape, dtype, attention), jax.random.key(0))
     return Assembly(

@@ -50,8 +50,8 @@ def bench(
     use_cache(cache_dir)
     with jax.default_device(device.device):
         rows = make_rows(examples, config, content_hash="", cache_dir=None)
-        guards.check(config, rows)
         planner = Planner(config, rows, device.device)
+        guards.check(config, rows, examples=examples, vocab_size=planner.assembly.shape.vocab_size)
         cached_before = _entries(cache_dir)
         with planner.memory_message():
             engine = planner.engine(recorder, step=0)

@@ -1,4 +1,4 @@
-"""Traces as padded rows, and which of them each update sees.
+"""From traces to rows, and which of them each update sees.
 
 The order of rows is a pure function of (seed, position): every epoch is a permutation of
 its own, and batches run on over the border of epochs. A resumed run therefore needs no
@@ -6,122 +6,107 @@ stored data position, its step says it all. Needs numpy, no JAX.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from training.config import TrainConfig
 from training.errors import ConfigError
 from training.examples import TraceExample
-from training.rendering import Target, completion_text, prompt_text
+from training.guards import require_supervision
+from training.packing import pack
+from training.packing_cache import cached
+from training.rendering import Target, completion_text
+from training.rows import AnyRows, Batch, Rows
+from training.tokenized import Traces, fit, round_up, tokenize
 from training.tokenizer import TOKENIZER
 
-IntArray = npt.NDArray[np.int32]
+__all__ = [
+    "AnyRows",
+    "Batch",
+    "Rows",
+    "batch_indices",
+    "build_rows",
+    "choose_subset",
+    "epoch_order",
+    "longest_completion",
+    "make_rows",
+    "prompt_overlap",
+    "require_supervision",
+    "round_up",
+]
 
-WIDTH_MULTIPLE: Final = 8
 
+def make_rows(
+    examples: Sequence[TraceExample],
+    config: TrainConfig,
+    *,
+    content_hash: str,
+    cache_dir: Path | None,
+    split: str = "train",
+) -> AnyRows:
+    """Tokenise the examples and lay them out as the recipe says: packed, or one trace a row.
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows for one update.
+    Packed rows are computed once and kept under ``cache_dir``; without one, or without the
+    dataset's ``content_hash``, they are made in memory.
 
-    ``inputs`` and ``targets`` have shape (rows, width); a target is the token after its
-    input. ``weights`` is 1.0 where the target is supervised, else 0.0. ``real_tokens``
-    counts the positions whose target is no padding.
+    Raises:
+        ConfigError: for no examples, or traces that are too long where the recipe refuses them.
     """
 
-    inputs: IntArray
-    targets: IntArray
-    weights: npt.NDArray[np.float32]
-    real_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """All examples as tokens, padded to one width.
-
-    ``tokens`` has shape (examples, width + 1); row i holds ``prompt_sizes[i]`` prompt
-    tokens and ends with EOS at ``sizes[i] - 1``.
-    """
-
-    tokens: npt.NDArray[np.uint16]
-    prompt_sizes: IntArray
-    sizes: IntArray
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    @property
-    def width(self) -> int:
-        """Positions that the model sees of each row."""
-        return int(self.tokens.shape[1]) - 1
-
-    def batch(self, indices: npt.NDArray[np.int64]) -> Batch:
-        """Cut the given rows into inputs, targets and weights (completion and EOS only)."""
-        tokens = self.tokens[indices].astype(np.int32)
-        target_positions = np.arange(1, self.width + 1)
-        prompt_sizes, sizes = self.prompt_sizes[indices, None], self.sizes[indices, None]
-        supervised = (target_positions >= prompt_sizes) & (target_positions < sizes)
-        return Batch(
-            inputs=tokens[:, :-1],
-            targets=tokens[:, 1:],
-            weights=supervised.astype(np.float32),
-            # A row of n tokens has n - 1 positions with a next token.
-            real_tokens=int(np.sum(sizes - 1)),
+    def fitting() -> Traces:
+        return fit(
+            tokenize(examples, target=config.target, split=split),
+            sequence_length=config.sequence_length,
+            long_traces=config.long_traces,
+            split=split,
         )
+
+    if not config.packing:
+        traces = fitting()
+        return Rows(traces, round_up(int(traces.positions.max())))
+    if cache_dir is None or not content_hash:
+        return pack(fitting(), config.sequence_length)
+    return cached(
+        lambda: pack(fitting(), config.sequence_length),
+        cache_dir=cache_dir,
+        examples=examples,
+        facts={
+            "content_hash": content_hash,
+            "split": split,
+            "target": config.target,
+            "sequence_length": config.sequence_length,
+            "long_traces": config.long_traces,
+        },
+    )
 
 
 def build_rows(
     examples: Sequence[TraceExample],
     *,
     target: Target,
-    sequence_length: int,
+    sequence_length: int | None,
     split: str = "train",
     width: int | None = None,
 ) -> Rows:
     """Tokenise the examples and pad them to the longest one, rounded up to a multiple of 8.
 
-    ``width`` sets the number of positions instead, so that splits can share a shape.
+    ``width`` sets the number of positions instead, so that splits can share a shape;
+    ``sequence_length`` bounds the longest trace, None does not.
 
     Raises:
-        ConfigError: for no examples, or rows longer than ``sequence_length`` (how many, how
-            long, what to set).
+        ConfigError: for no examples, or traces longer than ``sequence_length`` allows (how many,
+            how long, what to set).
     """
-    if not examples:
-        raise ConfigError(f"There is no {split} example in the dataset; seed or import one that has some.")
-    prompts = [TOKENIZER.encode(prompt_text(example.prompt)) for example in examples]
-    rows = [
-        prompt + TOKENIZER.encode(completion_text(example, target)) + [TOKENIZER.eos]
-        for prompt, example in zip(prompts, examples, strict=True)
-    ]
-    sizes = np.array([len(row) for row in rows], dtype=np.int32)
-    longest, too_long = int(sizes.max()), int((sizes > sequence_length).sum())
-    if too_long:
-        raise ConfigError(
-            f"{too_long} of {len(rows)} {split} traces are longer than sequence_length={sequence_length} "
-            f"tokens; the longest has {longest}. Set sequence_length={longest} or more, "
-            "for example --set sequence_length=" + str(round_up(longest)) + "."
-        )
-    width = round_up(longest - 1) if width is None else width
-    if width < longest - 1:
-        raise ConfigError(f"{split} rows need {longest - 1} positions, and only {width} are given.")
-    tokens = np.full((len(rows), width + 1), TOKENIZER.pad, dtype=np.uint16)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row)] = row
-    return Rows(tokens, np.array([len(prompt) for prompt in prompts], dtype=np.int32), sizes)
-
-
-def require_supervision(rows: Rows) -> None:
-    """Refuse rows without a supervised target: they would train to a loss of 0 and learn nothing.
-
-    Raises:
-        ConfigError: naming the first such rows.
-    """
-    bare = np.flatnonzero(rows.sizes <= np.maximum(rows.prompt_sizes, 1))
-    if len(bare):
-        named = ", ".join(str(int(i)) for i in bare[:5])
-        raise ConfigError(f"{len(bare)} training rows supervise no token (rows {named}); remove them.")
+    traces = tokenize(examples, target=target, split=split)
+    if sequence_length is not None:
+        traces = fit(traces, sequence_length=sequence_length, long_traces="refuse", split=split)
+    needed = int(traces.positions.max())
+    width = round_up(needed) if width is None else width
+    if width < needed:
+        raise ConfigError(f"{split} rows need {needed} positions, and only {width} are given.")
+    return Rows(traces, width)
 
 
 def prompt_overlap(train: Sequence[TraceExample], test: Sequence[TraceExample]) -> int:
@@ -172,8 +157,3 @@ def choose_subset[T](examples: Sequence[T], *, limit: int, seed: int) -> list[T]
         return []
     order = epoch_order(rows=len(examples), seed=seed, epoch=0)
     return [examples[i] for i in np.sort(order[:limit])]
-
-
-def round_up(size: int, multiple: int = WIDTH_MULTIPLE) -> int:
-    """Round up to a multiple, at least one."""
-    return max(1, -(-size // multiple)) * multiple

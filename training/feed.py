@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 
 from training.config import TrainConfig
-from training.data import TrainRows, batch_indices
+from training.data import AnyRows, batch_indices
 from training.step import DeviceBatch, to_device
 
 
@@ -19,7 +19,7 @@ class Fed(NamedTuple):
 class Feed:
     """The batches of a run, each a pure function of the seed and the update's number."""
 
-    def __init__(self, rows: TrainRows, config: TrainConfig, device: jax.Device) -> None:
+    def __init__(self, rows: AnyRows, config: TrainConfig, device: jax.Device) -> None:
         self._rows, self._config, self._device = rows, config, device
         self._ahead: tuple[int, Fed] | None = None
 

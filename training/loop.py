@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from training import guards
-from training.assembly import Assembly
+from training.assembly import Assembly, assemble
 from training.callbacks import Callback, Evaluate, FreezeGarbage, SaveCheckpoints
 from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
@@ -58,9 +58,10 @@ def train(
         rows = make_rows(
             train_examples, config, content_hash=str(facts.get("content_hash", "")), cache_dir=cache_dir
         )
-        for warning in guards.check(config, rows):
-            recorder.log(f"Warning: {warning}")
         planner = Planner(config, rows, device.device)
+        vocabulary = planner.assembly.shape.vocab_size
+        for warning in guards.check(config, rows, examples=train_examples, vocab_size=vocabulary):
+            recorder.log(f"Warning: {warning}")
         told = _tell_provenance(planner.assembly, rows.facts(), device, recorder, facts)
         stored = None if resume_from is None else read_metadata(resume_from)
         if stored is not None:
@@ -120,7 +121,8 @@ def _make_evaluator(
             f"Warning: {overlap} of {len(test_examples)} test prompts also stand in the training split."
         )
     return Evaluator(
-        assembly,
+        # Held-out rows hold one trace each, which another attention may serve better.
+        assemble(assembly.config, assembly.device),
         test_examples,
         split="test",
         seed=assembly.config.seed,

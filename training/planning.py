@@ -15,7 +15,7 @@ import numpy as np
 from training import memory
 from training.assembly import Assembly, abstract_state, assemble
 from training.config import TrainConfig
-from training.data import TrainRows
+from training.data import AnyRows
 from training.errors import TrainingError
 from training.memory import MemoryPlan
 from training.recorder import Recorder
@@ -43,7 +43,7 @@ class Engine:
 class Planner:
     """Compiles the update of a recipe, and of recipes near it, and knows what each would need."""
 
-    def __init__(self, config: TrainConfig, rows: TrainRows, device: jax.Device) -> None:
+    def __init__(self, config: TrainConfig, rows: AnyRows, device: jax.Device) -> None:
         self.config, self._rows, self._device = config, rows, device
         self.assembly = assemble(config, device, rows=rows)
         self._engines: dict[TrainConfig, Engine] = {}
@@ -92,7 +92,7 @@ class Planner:
             assembly = self.assembly if same else assemble(config, self._device, rows=self._rows)
             state, batch = self._described(abstract_state(assembly)), self._described(self._batch(config))
             rows = config.batch_size if config.micro_batch in (0, "auto") else int(config.micro_batch)
-            compiled = compile_step(assembly, state, batch, micro_batch=rows, reach=self._rows.reach)
+            compiled = compile_step(assembly, self._rows, state, batch, micro_batch=rows)
             plan = memory.memory_plan(compiled.executable, state, batch, self._device)
             self._engines[config] = Engine(assembly, compiled, plan)
         return self._engines[config]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from training import checkpoint_store
 from training.assembly import Assembly, Params, TrainState, first_state
 from training.checkpoints import amend, prepare_root, thin_out
-from training.data import TrainRows
+from training.data import AnyRows
 from training.evaluate import Evaluator, report_metrics
 from training.feed import Feed
 from training.hashing import params_hash
@@ -45,7 +45,7 @@ class Session:
         *,
         assembly: Assembly,
         engine: Engine | None,
-        rows: TrainRows,
+        rows: AnyRows,
         evaluator: Evaluator | None,
         recorder: Recorder,
         root: Path,

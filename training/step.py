@@ -12,7 +12,7 @@ import optax
 from training import averaging, finite
 from training.accumulation import accumulated_gradients
 from training.assembly import Assembly, TrainState
-from training.data import Batch
+from training.data import AnyRows, Batch
 from training.losses import LossSums, chunked_cross_entropy, loss_chunk
 
 type Update = Callable[[TrainState, DeviceBatch], tuple[TrainState, jax.Array]]
@@ -64,17 +64,23 @@ def to_device(batch: Batch, device: jax.Device) -> DeviceBatch:
     return DeviceBatch(*jax.device_put((batch.inputs, batch.targets, batch.weights, batch.segments), device))
 
 
-def make_update(assembly: Assembly, *, micro_batch: int, reach: int | None) -> Update:
+def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Update:
     """Write the update as a function: gradients over all micro-batches, then the optimizer.
 
-    ``micro_batch`` divides the rows of the batch; ``reach`` is the longest trace in positions.
+    ``micro_batch`` divides the rows of a batch; of ``rows`` only the layout is used.
     An update whose loss or gradient is not finite leaves all but the counters as they were.
     """
     config, shape = assembly.config, assembly.shape
 
     def loss_of(params: Any, part: DeviceBatch, key: jax.Array | None) -> LossSums:
         model = assembly.model(params)
-        features = model.features(part.inputs, segments=part.segments, reach=reach, key=key)
+        features = model.features(
+            part.inputs,
+            segments=part.segments,
+            reach=rows.reach,
+            max_segments=rows.max_segments,
+            key=key,
+        )
         return chunked_cross_entropy(
             features,
             model.output_matrix(),
@@ -116,10 +122,10 @@ def make_update(assembly: Assembly, *, micro_batch: int, reach: int | None) -> U
 
 
 def compile_step(
-    assembly: Assembly, state: TrainState, batch: DeviceBatch, *, micro_batch: int, reach: int | None
+    assembly: Assembly, rows: AnyRows, state: TrainState, batch: DeviceBatch, *, micro_batch: int
 ) -> CompiledStep:
     """Compile the update for the shapes of a state and a batch, which may be mere descriptions."""
-    update = make_update(assembly, micro_batch=micro_batch, reach=reach)
+    update = make_update(assembly, rows, micro_batch=micro_batch)
     began = time.perf_counter()
     lowered = jax.jit(update, donate_argnums=0).lower(state, batch)
     between = time.perf_counter()

@@ -14,7 +14,6 @@ from training.data import (
     epoch_order,
     longest_completion,
     prompt_overlap,
-    require_supervision,
 )
 from training.errors import ConfigError
 from training.examples import TraceExample
@@ -54,20 +53,21 @@ def test_rows_are_padded_to_the_longest_trace_rounded_up_and_no_further():
 
 
 def test_rows_that_are_too_long_are_counted_and_the_setting_is_named():
-    with pytest.raises(ConfigError, match=r"1 of 2 train traces.*longest has 29.*sequence_length=29"):
-        build_rows(EXAMPLES, target="trace", sequence_length=20)
+    with pytest.raises(ConfigError, match=r"1 of 2 train traces.*longest has 29.*sequence_length=28"):
+        build_rows(EXAMPLES, target="trace", sequence_length=27)
+
+
+def test_a_trace_of_one_token_more_than_a_row_has_positions_fits():
+    assert build_rows(EXAMPLES, target="trace", sequence_length=28).width == 32
+
+
+def test_without_a_sequence_length_no_trace_is_too_long():
+    assert len(build_rows(EXAMPLES, target="trace", sequence_length=None)) == 2
 
 
 def test_no_examples_is_an_error_that_names_the_split():
     with pytest.raises(ConfigError, match="no test example"):
         build_rows([], target="trace", sequence_length=20, split="test")
-
-
-def test_rows_without_a_supervised_token_are_named():
-    rows = build_rows(EXAMPLES, target="trace", sequence_length=64)
-    rows.sizes[1] = rows.prompt_sizes[1]
-    with pytest.raises(ConfigError, match=r"1 training rows supervise no token \(rows 1\)"):
-        require_supervision(rows)
 
 
 @given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 2**31 - 1))

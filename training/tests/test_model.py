@@ -9,8 +9,6 @@ import numpy as np
 from flax import nnx
 
 from training.assembly import abstract_state, assemble, first_state, named_leaves
-from training.attention import causal_attention, choose_attention
-from training.errors import ConfigError
 from training.linear import matmul
 from training.losses import cross_entropy
 from training.model import Transformer
@@ -47,36 +45,6 @@ def test_the_counted_parameters_are_the_real_ones(name, cpu):
     leaves = named_leaves(abstract_state(assemble(fast_config(model=name), cpu)).params)
     assert sum(leaf.size for leaf in leaves.values()) == parameter_count(PRESETS[name])
     assert {str(leaf.dtype) for leaf in leaves.values()} == {"float32"}
-
-
-@pytest.mark.parametrize(("kv_heads", "time"), [(4, 40), (2, 32)])
-def test_attention_in_chunks_equals_dense_attention_forward_and_backward(kv_heads, time):
-    q, k, v = draw(0, 2, time, 4, 8), draw(1, 2, time, kv_heads, 8), draw(2, 2, time, kv_heads, 8)
-
-    def total(implementation):
-        def scalar(q, k, v):
-            return jnp.sum(jnp.sin(causal_attention(q, k, v, implementation)))
-
-        return jax.jit(jax.value_and_grad(scalar, argnums=(0, 1, 2)))(q, k, v)
-
-    for dense, chunked in zip(
-        jax.tree.leaves(total("dense")), jax.tree.leaves(total("chunked")), strict=True
-    ):
-        np.testing.assert_allclose(chunked, dense, rtol=1e-4, atol=1e-5)
-
-
-def test_dense_attention_equals_the_one_that_jax_brings():
-    q, k, v = draw(0, 2, 24, 4, 8), draw(1, 2, 24, 2, 8), draw(2, 2, 24, 2, 8)
-    theirs = jax.jit(lambda q, k, v: jax.nn.dot_product_attention(q, k, v, is_causal=True))(q, k, v)
-    ours = jax.jit(lambda q, k, v: causal_attention(q, k, v, "dense"))(q, k, v)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-
-
-def test_the_choice_of_attention_says_why(cpu):
-    chosen = choose_attention(wanted="auto", device=cpu, dtype=jnp.dtype("float32"), head_size=16)
-    assert (chosen.name, chosen.fallback) == ("chunked", False)
-    with pytest.raises(ConfigError, match="cuDNN needs an NVIDIA GPU"):
-        choose_attention(wanted="cudnn", device=cpu, dtype=jnp.dtype("bfloat16"), head_size=16)
 
 
 def test_the_product_has_the_gradients_of_autodiff():
