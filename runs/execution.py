@@ -271,7 +271,7 @@ def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
 
 
 def _cache_dir() -> Path:
-    return Path(settings.TUNIX_ARTIFACTS_DIR) / "cache" / "xla"
+    return Path(settings.TUNIX_ARTIFACTS_DIR) / "cache"
 
 
 def _say(message: str) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 import jax
 
 
-def use_cache(directory: Path | None) -> None:
-    """Keep every compiled program in the directory, however fast it compiled; None leaves all as it is."""
-    if directory is None:
+def use_cache(root: Path | None) -> None:
+    """Keep every compiled program in ``root/xla``, however fast it compiled; None leaves all as it is."""
+    if root is None:
         return
+    directory = root / "xla"
     directory.mkdir(parents=True, exist_ok=True)
     settings = {
         "jax_compilation_cache_dir": str(directory),
