@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from training.attention import Implementation, causal_attention
 from training.attention_kernels import tokamax_obstacle
@@ -193,12 +193,16 @@ def difference(attention: Attention, dense: Attention, needs: Needs) -> str:
     """
     length = min(needs.length, _PROBE_LENGTH)
     segments = jnp.asarray(_probe_segments(length, needs.max_segments)) if needs.packed else None
-    draw = partial(np.random.default_rng(0).standard_normal, dtype=np.float32)
-    q = draw((2, length, needs.heads, needs.head_size))
-    k, v = (draw((2, length, needs.kv_heads, needs.head_size)) for _ in range(2))
+    source = np.random.default_rng(0)
+
+    def draw(*shape: int) -> NDArray[np.float32]:
+        return source.standard_normal(shape, np.float32)
+
+    q = draw(2, length, needs.heads, needs.head_size)
+    k, v = (draw(2, length, needs.kv_heads, needs.head_size) for _ in range(2))
     # What comes out at padding is of no meaning and reaches no loss.
     real = np.ones((2, length), bool) if segments is None else np.asarray(segments) > 0
-    g = draw(q.shape) * real[..., None, None]
+    g = draw(*q.shape) * real[..., None, None]
 
     def results(run: Attention, dtype: Any) -> list[Any]:
         def both(q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
@@ -246,7 +250,7 @@ def _bound(name: Implementation, needs: Needs, window: int | None) -> Attention:
     return run
 
 
-def _probe_segments(length: int, max_segments: int | None) -> np.ndarray[Any, np.dtype[np.int32]]:
+def _probe_segments(length: int, max_segments: int | None) -> NDArray[np.int32]:
     """Two rows: one full, one that ends in padding, with no more traces than are promised."""
     most = 3 if max_segments is None else max(1, min(3, max_segments))
     full = np.arange(length) * most // length + 1

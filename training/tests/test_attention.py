@@ -1,3 +1,6 @@
+import functools
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,10 +12,10 @@ import jax.numpy as jnp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.attention import attend, block_size, causal_attention
+from training.attention import Implementation, attend, block_size, causal_attention
 from training.attention_kernels import first_visible_key, segment_offsets
 
-HERE = ("dense", "chunked")  # what runs on every device
+HERE: tuple[Implementation, ...] = ("dense", "chunked")  # what runs on every device
 
 
 def draw(seed, *shape):
@@ -24,21 +27,27 @@ def qkv(batch, time, heads=4, kv_heads=2, size=8):
 
 
 def row(time, *sizes):
-    """The segment ids of one row of traces of these sizes, and padding."""
+    """Give the segment ids of one row of traces of these sizes, and padding."""
     ids = np.repeat(np.arange(1, len(sizes) + 1), sizes)
     return np.pad(ids, (0, time - len(ids))).astype(np.int32)
 
 
-def output_and_gradients(implementation, q, k, v, real=None, **options):
-    """Values at real positions and gradients of a function of them alone."""
-    keep = jnp.ones(q.shape[:2]) if real is None else jnp.asarray(real, jnp.float32)
-    keep = keep[..., None, None]
+@functools.cache
+def compiled(implementation, **options):
+    """One program for values at real positions and the gradients of a function of them alone."""
 
-    def scalar(q, k, v):
-        return jnp.sum(keep * jnp.sin(causal_attention(q, k, v, implementation, **options)))
+    def scalar(q, k, v, real, segments):
+        mixed = causal_attention(q, k, v, implementation, segments=segments, **options)
+        mixed = jnp.where(real[..., None, None], mixed, 0)
+        return jnp.sum(jnp.sin(mixed)), mixed
 
-    out = jax.jit(lambda q, k, v: keep * causal_attention(q, k, v, implementation, **options))(q, k, v)
-    return out, *jax.jit(jax.grad(scalar, argnums=(0, 1, 2)))(q, k, v)
+    return jax.jit(jax.grad(scalar, argnums=(0, 1, 2), has_aux=True))
+
+
+def output_and_gradients(implementation, q, k, v, real=None, *, segments=None, **options):
+    real = jnp.ones(q.shape[:2], bool) if real is None else real
+    gradients, mixed = compiled(implementation, **options)(q, k, v, real, segments)
+    return mixed, *gradients
 
 
 def assert_same(found, expected, tolerance=1e-5):
@@ -48,7 +57,7 @@ def assert_same(found, expected, tolerance=1e-5):
         assert np.abs(ours - theirs).max() <= tolerance * max(np.abs(theirs).max(), 1e-6)
 
 
-@pytest.mark.parametrize(("kv_heads", "time"), [(4, 40), (2, 200), (1, 131)])
+@pytest.mark.parametrize(("kv_heads", "time"), [(4, 40), (1, 131)])
 def test_attention_in_blocks_equals_dense_attention_forward_and_backward(kv_heads, time):
     q, k, v = qkv(2, time, kv_heads=kv_heads)
     assert_same(output_and_gradients("chunked", q, k, v), output_and_gradients("dense", q, k, v))
@@ -68,7 +77,7 @@ def test_a_window_is_the_one_that_jax_means():
 
 
 @pytest.mark.parametrize("implementation", HERE)
-@pytest.mark.parametrize("sizes", [(50, 90, 40), (180,), (1, 2, 3, 64, 64), (64, 64, 64)])
+@pytest.mark.parametrize("sizes", [(50, 90, 40), (1, 64, 64)])
 def test_a_packed_row_gives_each_trace_what_it_gets_alone(implementation, sizes):
     time, reach = 200, max(sizes)
     q, k, v = qkv(1, time)
@@ -84,28 +93,22 @@ def test_a_packed_row_gives_each_trace_what_it_gets_alone(implementation, sizes)
         start += size
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_blocks_equal_dense_for_any_length_segments_reach_and_window(data):
-    time = data.draw(st.integers(1, 150))
-    rows, reach = [], 1
+def test_blocks_equal_dense_for_any_segments_reach_and_window(data):
+    time, rows, longest = 150, [], 1
     for _ in range(2):
-        sizes, left = [], time
-        while left and data.draw(st.booleans()):
+        sizes: list[int] = []
+        while (left := time - sum(sizes)) and data.draw(st.booleans()):
             sizes.append(data.draw(st.integers(1, left)))
-            left -= sizes[-1]
         rows.append(row(time, *sizes))
-        reach = max([reach, *sizes])
+        longest = max([longest, *sizes])
+    reach = 66 if longest <= 66 and data.draw(st.booleans()) else 150
+    options = data.draw(st.sampled_from([{}, {"window": 70, "soft_cap": 2.0}]))
     segments = jnp.asarray(np.stack(rows))
-    options = {
-        "segments": segments,
-        "window": data.draw(st.none() | st.integers(1, time + 5)),
-        "soft_cap": data.draw(st.sampled_from([None, 2.0])),
-    }
-    q, k, v = qkv(2, time, heads=2, kv_heads=1, size=4)
-    dense = output_and_gradients("dense", q, k, v, segments > 0, **options)
-    reach += data.draw(st.integers(0, 20))
-    assert_same(output_and_gradients("chunked", q, k, v, segments > 0, reach=reach, **options), dense)
+    inputs = (*qkv(2, time, heads=2, kv_heads=1, size=4), segments > 0)
+    found = output_and_gradients("chunked", *inputs, segments=segments, reach=reach, **options)
+    assert_same(found, output_and_gradients("dense", *inputs, segments=segments, **options))
 
 
 @pytest.mark.parametrize("implementation", HERE)
@@ -145,7 +148,8 @@ def flops(time, **options):
     def run(q, k, v, segments):
         return causal_attention(q, k, v, segments=segments, **options)
 
-    return jax.jit(run).lower(q, k, v, segments).compile().cost_analysis()["flops"]
+    analysis: Any = jax.jit(run).lower(q, k, v, segments).compile().cost_analysis()
+    return analysis["flops"]
 
 
 def test_blocks_that_no_query_can_see_cost_nothing():
@@ -166,9 +170,10 @@ def test_what_a_fused_kernel_cannot_do_is_an_error_and_never_left_out():
         causal_attention(q, k, v, "cudnn", segments=segments)
     with pytest.raises(ValueError, match="needs segments"):
         causal_attention(q, k, v, "cudnn_packed")
-    for name, given_segments in (("cudnn", None), ("cudnn_packed", segments)):
-        with pytest.raises(ValueError, match="cannot cap scores softly"):
-            causal_attention(q, k, v, name, segments=given_segments, soft_cap=30.0)
+    with pytest.raises(ValueError, match="cudnn attention cannot cap scores softly"):
+        causal_attention(q, k, v, "cudnn", soft_cap=30.0)
+    with pytest.raises(ValueError, match="cudnn_packed attention cannot cap scores softly"):
+        causal_attention(q, k, v, "cudnn_packed", segments=segments, soft_cap=30.0)
 
 
 def test_scores_are_scaled_and_capped_before_the_softmax():
@@ -206,4 +211,4 @@ def test_the_first_visible_key_describes_the_same_mask():
         expected = same & (distance >= 0) & (distance < (window or 99))
         np.testing.assert_array_equal(mask, expected)
     assert first_visible_key(None, 12, None) is None
-    assert first_visible_key(None, 4, 2).tolist() == [[0, 0, 1, 2]]
+    assert np.asarray(first_visible_key(None, 4, 2)).tolist() == [[0, 0, 1, 2]]

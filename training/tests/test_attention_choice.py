@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from training.model_config import preset
 
 
 def needs(**changes):
-    facts = {
+    facts: dict[str, Any] = {
         "device": SimpleNamespace(platform="gpu", compute_capability="9.0"),
         "dtype": jnp.dtype("bfloat16"),
         "heads": 4,
@@ -39,7 +40,7 @@ def here(**changes):
 
 
 def choose(**changes):
-    facts = {
+    facts: dict[str, Any] = {
         "wanted": "auto",
         "device": jax.devices("cpu")[0],
         "dtype": jnp.dtype("float32"),
@@ -110,8 +111,6 @@ def test_requirements_that_are_met_are_no_obstacle(name, change):
 
 
 def test_the_libraries_kernel_needs_its_library():
-    tokamax = pytest.importorskip
-    del tokamax
     why = REQUIREMENTS["triton"].obstacle(needs())
     assert why == "" or "tokamax" in why
 
