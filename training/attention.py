@@ -28,8 +28,29 @@ class AttentionChoice:
     fallback: bool = False
 
 
-def causal_attention(q: jax.Array, k: jax.Array, v: jax.Array, implementation: Implementation) -> jax.Array:
-    """Attend from every position to itself and the ones before."""
+def causal_attention(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    implementation: Implementation,
+    *,
+    segments: jax.Array | None = None,
+    reach: int | None = None,
+    window: int | None = None,
+    scale: float | None = None,
+    soft_cap: float | None = None,
+) -> jax.Array:
+    """Attend from every position to itself and the ones before, of its segment and within the window."""
+    if segments is not None or window is not None or scale is not None or soft_cap is not None:
+        if implementation == "cudnn":
+            raise ConfigError("attention=cudnn cannot run segments, windows, scales or soft caps.")
+        place = jnp.arange(q.shape[1])
+        mask = _causal_mask(0, q.shape[1], q.shape[1])
+        if window is not None:
+            mask &= place[:, None] - place[None, :] < window
+        if segments is not None:
+            mask = (mask & (segments[:, :, None] == segments[:, None, :]))[:, None, None]
+        return attend(q, k, v, mask, scale=scale, soft_cap=soft_cap)
     if implementation == "cudnn":
         return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
     time = q.shape[1]
@@ -44,13 +65,24 @@ def causal_attention(q: jax.Array, k: jax.Array, v: jax.Array, implementation: I
     return jnp.concatenate(parts, axis=1)
 
 
-def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
+def attend(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: jax.Array,
+    *,
+    scale: float | None = None,
+    soft_cap: float | None = None,
+) -> jax.Array:
     """Attend under a mask that broadcasts to (batch, kv heads, group, queries, keys); True is visible."""
     batch, queries, heads, size = q.shape
     kv_heads = k.shape[2]
     grouped = q.reshape(batch, queries, kv_heads, heads // kv_heads, size)
     scores = jnp.einsum("bqkgh,bskh->bkgqs", grouped, k, preferred_element_type=jnp.float32)
-    scores = jnp.where(mask, scores * size**-0.5, _HIDDEN)
+    scores = scores * (size**-0.5 if scale is None else scale)
+    if soft_cap is not None:
+        scores = soft_cap * jnp.tanh(scores / soft_cap)
+    scores = jnp.where(mask, scores, _HIDDEN)
     shares = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("bkgqs,bskh->bqkgh", shares, v).reshape(batch, queries, heads, size)
 
