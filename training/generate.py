@@ -22,7 +22,7 @@ from training.config import make_config
 from training.data import round_up
 from training.device import SelectedDevice
 from training.errors import ConfigError
-from training.model import LayerCache
+from training.layers import LayerCache
 from training.rendering import prompt_text
 from training.tokenizer import TOKENIZER
 
