@@ -82,7 +82,7 @@ def assemble(config: TrainConfig, device: jax.Device, *, rows: AnyRows | None = 
         packed=rows is not None and config.packing,
         batch=config.batch_size,
         length=rows.width if rows is not None else config.sequence_length,
-        windows=shape.windows,
+        windows=[shape.window_of(layer) for layer in range(shape.layers)],
         soft_cap=shape.attention_soft_cap,
         max_segments=rows.max_segments if rows is not None else None,
     )

@@ -22,7 +22,7 @@ from training.config import make_config
 from training.data import round_up
 from training.decoding import Decoding
 from training.device import SelectedDevice
-from training.model import LayerCache
+from training.layers import LayerCache
 from training.rendering import prompt_text
 from training.sampling import Sampler, Words, choose_tokens, make_sampler, name_rows, row_keys
 from training.tokenizer import TOKENIZER

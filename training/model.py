@@ -4,148 +4,140 @@ Parameters are fp32; products run in ``dtype``; norms, rotary angles and logits 
 Shapes are written B batch, T time, D width, N heads, K kv heads, H head size.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from training.attention import Implementation, attend, causal_attention
+from training.attention import Implementation
+from training.errors import ConfigError
+from training.layers import Block, LayerCache, Linear, RMSNorm
 from training.linear import matmul
 from training.model_config import ModelConfig
+from training.rope import Rotations, positions_of, rotations
 
+Remat = Literal["none", "block", "dots"]
 
-class LayerCache(NamedTuple):
-    """Keys and values of one layer, each (B, capacity, K, H)."""
-
-    k: jax.Array
-    v: jax.Array
-
-
-class Linear(nnx.Module):
-    """A product with a matrix of shape (inputs, outputs), without bias."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, dtype: jnp.dtype, rngs: nnx.Rngs, scale: float = 1.0
-    ) -> None:
-        std = scale * inputs**-0.5
-        self.kernel = nnx.Param(std * jax.random.normal(rngs.params(), (inputs, outputs)))
-        self.dtype = dtype
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Multiply x (…, inputs)."""
-        return matmul(x, self.kernel[...].astype(self.dtype))
-
-
-class RMSNorm(nnx.Module):
-    """Scale to a mean square of one (Zhang and Sennrich, arXiv 1910.07467), statistics in fp32."""
-
-    def __init__(self, width: int, *, epsilon: float) -> None:
-        self.scale = nnx.Param(jnp.ones((width,)))
-        self.epsilon = epsilon
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalise the last axis."""
-        wide = x.astype(jnp.float32)
-        mean_square = jnp.mean(wide * wide, axis=-1, keepdims=True)
-        return (wide * jax.lax.rsqrt(mean_square + self.epsilon) * self.scale[...]).astype(x.dtype)
-
-
-class Attention(nnx.Module):
-    """Grouped-query attention with rotary positions."""
-
-    def __init__(
-        self, shape: ModelConfig, *, dtype: jnp.dtype, implementation: Implementation, rngs: nnx.Rngs
-    ) -> None:
-        self.shape, self.implementation = shape, implementation
-        queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
-        self.q = Linear(shape.width, queries, dtype=dtype, rngs=rngs)
-        self.k = Linear(shape.width, keys, dtype=dtype, rngs=rngs)
-        self.v = Linear(shape.width, keys, dtype=dtype, rngs=rngs)
-        self.out = Linear(queries, shape.width, dtype=dtype, rngs=rngs, scale=(2 * shape.layers) ** -0.5)
-
-    def __call__(self, x: jax.Array, angles: jax.Array) -> tuple[jax.Array, LayerCache]:
-        """Mix x (B, T, D) over time; also return its keys and values."""
-        q, k, v = self._project(x, angles)
-        mixed = causal_attention(q, k, v, self.implementation)
-        return self.out(mixed.reshape(*x.shape[:2], -1)), LayerCache(k, v)
-
-    def decode(
-        self, x: jax.Array, angles: jax.Array, positions: jax.Array, cache: LayerCache
-    ) -> tuple[jax.Array, LayerCache]:
-        """Attend from one new position a row, which is written into the cache first."""
-        q, k, v = self._project(x, angles)
-        rows = jnp.arange(x.shape[0])
-        cache = LayerCache(cache.k.at[rows, positions].set(k[:, 0]), cache.v.at[rows, positions].set(v[:, 0]))
-        visible = jnp.arange(cache.k.shape[1])[None, :] <= positions[:, None]
-        mixed = attend(q, cache.k, cache.v, visible[:, None, None, None, :])
-        return self.out(mixed.reshape(*x.shape[:2], -1)), cache
-
-    def _project(self, x: jax.Array, angles: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        size = self.shape.head_size
-        q = self.q(x).reshape(*x.shape[:2], self.shape.heads, size)
-        k = self.k(x).reshape(*x.shape[:2], self.shape.kv_heads, size)
-        v = self.v(x).reshape(*x.shape[:2], self.shape.kv_heads, size)
-        return rotate(q, angles), rotate(k, angles), v
-
-
-class SwiGLU(nnx.Module):
-    """Gated MLP: out(silu(gate(x)) * up(x)) (Shazeer, arXiv 2002.05202)."""
-
-    def __init__(self, shape: ModelConfig, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
-        self.gate = Linear(shape.width, shape.mlp_width, dtype=dtype, rngs=rngs)
-        self.up = Linear(shape.width, shape.mlp_width, dtype=dtype, rngs=rngs)
-        self.out = Linear(
-            shape.mlp_width, shape.width, dtype=dtype, rngs=rngs, scale=(2 * shape.layers) ** -0.5
-        )
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Transform each position of x (B, T, D) alone."""
-        return self.out(jax.nn.silu(self.gate(x)) * self.up(x))
-
-
-class Block(nnx.Module):
-    """Attention and MLP, each on a normalised copy of the residual stream."""
-
-    def __init__(
-        self, shape: ModelConfig, *, dtype: jnp.dtype, implementation: Implementation, rngs: nnx.Rngs
-    ) -> None:
-        self.attention_norm = RMSNorm(shape.width, epsilon=shape.norm_epsilon)
-        self.attention = Attention(shape, dtype=dtype, implementation=implementation, rngs=rngs)
-        self.mlp_norm = RMSNorm(shape.width, epsilon=shape.norm_epsilon)
-        self.mlp = SwiGLU(shape, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: jax.Array, angles: jax.Array) -> tuple[jax.Array, LayerCache]:
-        """Run x (B, T, D) through both halves; also return keys and values."""
-        mixed, cache = self.attention(self.attention_norm(x), angles)
-        x = x + mixed
-        return x + self.mlp(self.mlp_norm(x)), cache
-
-    def decode(
-        self, x: jax.Array, angles: jax.Array, positions: jax.Array, cache: LayerCache
-    ) -> tuple[jax.Array, LayerCache]:
-        """Run one new position a row."""
-        mixed, cache = self.attention.decode(self.attention_norm(x), angles, positions, cache)
-        x = x + mixed
-        return x + self.mlp(self.mlp_norm(x)), cache
+# What the backward pass keeps of a block beside its input. Products with weights have no batch
+# dimension; those of attention have one, and their results are the large ones.
+_KEPT: Final[dict[str, Callable[..., Any]]] = {
+    "block": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
 
 
 class Transformer(nnx.Module):
-    """Tokens in, logits over the vocabulary out; the embedding table serves both ends."""
+    """Tokens in, logits over the vocabulary out.
+
+    Parameters are named by their place, such as ``blocks.0.attention.q.kernel``. With
+    ``scan_layers`` there is one block whose parameters have a leading axis for the layer
+    (``blocks.attention.q.kernel``); their values from one seed are the same.
+
+    Raises:
+        ConfigError: when ``scan_layers`` meets a shape whose layers differ.
+    """
 
     def __init__(
-        self, shape: ModelConfig, *, dtype: jnp.dtype, implementation: Implementation, rngs: nnx.Rngs
+        self,
+        shape: ModelConfig,
+        *,
+        dtype: jnp.dtype,
+        implementation: Implementation,
+        rngs: nnx.Rngs,
+        remat: Remat = "none",
+        scan_layers: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         self.shape, self.dtype = shape, dtype
+        self.remat, self.scan_layers = remat, scan_layers
         self.embedding = nnx.Param(0.02 * jax.random.normal(rngs.params(), (shape.vocab_size, shape.width)))
-        self.blocks = nnx.List(
-            [Block(shape, dtype=dtype, implementation=implementation, rngs=rngs) for _ in range(shape.layers)]
-        )
-        self.norm = RMSNorm(shape.width, epsilon=shape.norm_epsilon)
+        keys = jax.random.split(rngs.params(), shape.layers)
 
-    def __call__(self, tokens: jax.Array) -> jax.Array:
-        """Return fp32 logits (B, T, vocabulary) for tokens (B, T)."""
-        return self._logits(self._run(tokens)[0])
+        def block(layer: int, key: jax.Array) -> Block:
+            return Block(
+                shape,
+                layer,
+                dtype=dtype,
+                implementation=implementation,
+                rngs=nnx.Rngs(params=key),
+                dropout=dropout,
+            )
+
+        if scan_layers:
+            self.blocks: Any = _stack(shape, block, keys)
+        else:
+            self.blocks = nnx.List([block(layer, keys[layer]) for layer in range(shape.layers)])
+        self.norm = RMSNorm(shape.width, shape)
+        self.output = None if shape.tied else Linear(shape.width, shape.vocab_size, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self,
+        tokens: jax.Array,
+        *,
+        segments: jax.Array | None = None,
+        reach: int | None = None,
+        max_segments: int | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Return fp32 logits (B, T, vocabulary) for tokens (B, T); the rest as in `features`."""
+        features = self.features(tokens, segments=segments, reach=reach, max_segments=max_segments, key=key)
+        return self._logits(features)
+
+    def features(
+        self,
+        tokens: jax.Array,
+        *,
+        segments: jax.Array | None = None,
+        reach: int | None = None,
+        max_segments: int | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Return what the output matrix is applied to, (B, T, D) in ``dtype``, for tokens (B, T).
+
+        ``segments`` (B, T) tells apart the traces of a row, which cannot see each other and whose
+        positions start at 0; none: one trace a row. ``reach`` promises that no trace is longer,
+        ``max_segments`` that no row holds more of them.
+        ``key`` draws what dropout leaves out; none: no dropout.
+        """
+        x = self._embed(tokens)
+        place = jnp.arange(tokens.shape[1])[None, :] if segments is None else positions_of(segments)
+        turns = rotations(place, self.shape)
+
+        def run(
+            block: Block,
+            x: jax.Array,
+            layer: int | jax.Array,
+            turns: Rotations,
+            segments: jax.Array | None,
+            key: jax.Array | None,
+        ) -> jax.Array:
+            own_key = None if key is None else jax.random.fold_in(key, layer)
+            return block(x, turns, segments=segments, reach=reach, max_segments=max_segments, key=own_key)[0]
+
+        if self.scan_layers:
+            graph, stacked = nnx.split(self.blocks)
+
+            def step(x: jax.Array, here: tuple[Any, jax.Array]) -> tuple[jax.Array, None]:
+                parameters, layer = here
+                return self._remembering(run, graph)(parameters, x, layer, turns, segments, key), None
+
+            x = jax.lax.scan(step, x, (stacked, jnp.arange(self.shape.layers)))[0]
+        else:
+            for layer, block in enumerate(self.blocks):
+                graph, parameters = nnx.split(block)
+                x = self._remembering(run, graph)(parameters, x, layer, turns, segments, key)
+        return self.norm(x)
+
+    def output_matrix(self) -> jax.Array:
+        """Return the matrix (D, vocabulary) in ``dtype`` that turns features into logits.
+
+        ``shape.final_soft_cap`` still applies to its product.
+        """
+        if self.output is None:
+            return self.embedding[...].astype(self.dtype).T
+        return self.output.kernel[...].astype(self.dtype)
 
     def prefill(
         self, tokens: jax.Array, sizes: jax.Array, capacity: int
@@ -156,48 +148,66 @@ class Transformer(nnx.Module):
         room for ``capacity`` positions. What padding left there lies past the row's position
         and is overwritten before it becomes visible.
         """
-        x, caches = self._run(tokens)
-        last = jnp.take_along_axis(x, (sizes - 1)[:, None, None], axis=1)
+        x = self._embed(tokens)
+        turns = rotations(jnp.arange(tokens.shape[1])[None, :], self.shape)
         room = ((0, 0), (0, capacity - tokens.shape[1]), (0, 0), (0, 0))
-        grown = [LayerCache(jnp.pad(cache.k, room), jnp.pad(cache.v, room)) for cache in caches]
-        return self._logits(last)[:, 0], grown
+        caches = []
+        for block in self._each_block():
+            x, cache = block(x, turns)
+            caches.append(LayerCache(jnp.pad(cache.k, room), jnp.pad(cache.v, room)))
+        last = jnp.take_along_axis(x, (sizes - 1)[:, None, None], axis=1)
+        return self._logits(self.norm(last))[:, 0], caches
 
     def decode(
         self, tokens: jax.Array, positions: jax.Array, caches: list[LayerCache]
     ) -> tuple[jax.Array, list[LayerCache]]:
         """Read one token a row (B,) at its position (B,); return logits (B, vocabulary) and caches."""
-        x = self.embedding[...][tokens][:, None].astype(self.dtype)
-        angles = rope_angles(positions[:, None], self.shape)
+        x = self._embed(tokens[:, None])
+        turns = rotations(positions[:, None], self.shape)
         grown = []
-        for block, cache in zip(self.blocks, caches, strict=True):
-            x, cache = block.decode(x, angles, positions, cache)  # noqa: PLW2901 (the layer's cache, one further)
+        for block, cache in zip(self._each_block(), caches, strict=True):
+            x, cache = block.decode(x, turns, positions, cache)  # noqa: PLW2901 (the layer's cache, one further)
             grown.append(cache)
-        return self._logits(x)[:, 0], grown
+        return self._logits(self.norm(x))[:, 0], grown
 
-    def _run(self, tokens: jax.Array) -> tuple[jax.Array, list[LayerCache]]:
+    def _embed(self, tokens: jax.Array) -> jax.Array:
         x = self.embedding[...][tokens].astype(self.dtype)
-        angles = rope_angles(jnp.arange(tokens.shape[1])[None, :], self.shape)
-        caches = []
-        for block in self.blocks:
-            x, cache = block(x, angles)
-            caches.append(cache)
-        return x, caches
+        # The factor is rounded to the type of the activations, as in the models trained with it.
+        return x * jnp.asarray(self.shape.width**0.5, self.dtype) if self.shape.embedding_scale else x
 
-    def _logits(self, x: jax.Array) -> jax.Array:
-        table = self.embedding[...].astype(self.dtype)
-        return matmul(self.norm(x), table.T).astype(jnp.float32)
+    def _logits(self, features: jax.Array) -> jax.Array:
+        logits = matmul(features, self.output_matrix()).astype(jnp.float32)
+        cap = self.shape.final_soft_cap
+        return logits if cap is None else cap * jnp.tanh(logits / cap)
+
+    def _remembering(self, run: Callable[..., jax.Array], graph: Any) -> Callable[..., jax.Array]:
+        """Make a function of a block's parameters that keeps for its gradient what ``remat`` says."""
+
+        def merged(parameters: Any, *rest: Any) -> jax.Array:
+            return run(nnx.merge(graph, parameters), *rest)
+
+        if self.remat == "none":
+            return merged
+        # Inside a scan the loop itself keeps the compiler from undoing the recomputation.
+        return jax.checkpoint(merged, policy=_KEPT[self.remat], prevent_cse=not self.scan_layers)
+
+    def _each_block(self) -> list[Block]:
+        if not self.scan_layers:
+            return list(self.blocks)
+        graph, stacked = nnx.split(self.blocks)
+        return [
+            nnx.merge(graph, jax.tree.map(lambda leaf, layer=layer: leaf[layer], stacked))
+            for layer in range(self.shape.layers)
+        ]
 
 
-def rope_angles(positions: jax.Array, shape: ModelConfig) -> jax.Array:
-    """Return the rotary angles (…, T, H / 2) of positions (…, T) (Su et al., arXiv 2104.09864)."""
-    half = shape.head_size // 2
-    frequencies = shape.rope_theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    return positions[..., None].astype(jnp.float32) * frequencies
-
-
-def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Turn each pair (i, i + H/2) of x (B, T, heads, H) by its angle, in fp32."""
-    cos, sin = jnp.cos(angles)[:, :, None, :], jnp.sin(angles)[:, :, None, :]
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    return turned.astype(x.dtype)
+def _stack(shape: ModelConfig, block: Callable[[int, jax.Array], Block], keys: jax.Array) -> Block:
+    """Make one block that holds the parameters of all layers, one beside the other."""
+    if not shape.layers_are_alike:
+        raise ConfigError(
+            f"scan_layers: the layers of this model differ (window {shape.window}, every "
+            f"{shape.global_every}th layer without it). Set scan_layers=false."
+        )
+    graph = nnx.split(nnx.eval_shape(lambda: block(0, jax.random.key(0))))[0]
+    stacked = jax.vmap(lambda key: nnx.split(block(0, key))[1])(keys)
+    return nnx.merge(graph, stacked)
