@@ -63,9 +63,10 @@ def causal_attention(
             _refuse_soft_cap(implementation, soft_cap)
             return attention_kernels.cudnn(q, k, v, window=window, scale=scale)
         case "cudnn_packed":
-            if segments is None:
-                raise ValueError("cudnn_packed attention needs segments; rows of one trace take cudnn")
             _refuse_soft_cap(implementation, soft_cap)
+            if segments is None:
+                # A model that trains on packed rows is evaluated on rows of one trace.
+                return attention_kernels.cudnn(q, k, v, window=window, scale=scale)
             return attention_kernels.cudnn_packed(
                 q, k, v, segments, max_segments=max_segments, window=window, scale=scale
             )

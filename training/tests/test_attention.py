@@ -168,8 +168,6 @@ def test_what_a_fused_kernel_cannot_do_is_an_error_and_never_left_out():
     segments = jnp.ones((1, 16), jnp.int32)
     with pytest.raises(ValueError, match="takes no segments"):
         causal_attention(q, k, v, "cudnn", segments=segments)
-    with pytest.raises(ValueError, match="needs segments"):
-        causal_attention(q, k, v, "cudnn_packed")
     with pytest.raises(ValueError, match="cudnn attention cannot cap scores softly"):
         causal_attention(q, k, v, "cudnn", soft_cap=30.0)
     with pytest.raises(ValueError, match="cudnn_packed attention cannot cap scores softly"):
