@@ -76,20 +76,29 @@ def choose_tokens(logits: jax.Array, keys: jax.Array, counts: jax.Array, sampler
     def likeliest() -> jax.Array:
         return jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
-    def drawn() -> jax.Array:
+    def scaled_and_noise() -> tuple[jax.Array, jax.Array]:
         # From the largest one down, so that no temperature can overflow.
         scaled = (logits - jnp.max(logits, axis=-1, keepdims=True)) / sampler.temperature
+        return scaled, jax.vmap(lambda key, count: _noise(key, count, logits.shape[-1]))(keys, counts)
+
+    def among_all() -> jax.Array:
+        scaled, noise = scaled_and_noise()
+        return jnp.argmax(scaled + noise, axis=-1).astype(jnp.int32)
+
+    def among_likeliest() -> jax.Array:
+        scaled, noise = scaled_and_noise()
         order = jnp.argsort(-scaled, axis=-1, stable=True)
         ranked = jnp.take_along_axis(scaled, order, axis=-1)
         kept = keep_likeliest(ranked, sampler.top_k, sampler.top_p)
         # The noise belongs to ids and not to ranks: two ids that rounding swaps keep theirs.
-        noise = jax.vmap(lambda key, count: _noise(key, count, logits.shape[-1]))(keys, counts)
         score = jnp.where(kept, ranked + jnp.take_along_axis(noise, order, axis=-1), -jnp.inf)
         best = jnp.argmax(score, axis=-1, keepdims=True)
         return jnp.take_along_axis(order, best, axis=-1)[:, 0].astype(jnp.int32)
 
-    # Greedy decoding, which evaluation uses, must not pay for the sort.
-    chosen: jax.Array = jax.lax.cond(sampler.temperature > 0, drawn, likeliest)
+    # Only what needs the sort pays for it: evaluation is greedy, and most draws are among all.
+    limited = (sampler.top_k > 0) | (sampler.top_p < 1)
+    way = jnp.where(sampler.temperature > 0, 1 + limited, 0)
+    chosen: jax.Array = jax.lax.switch(way, (likeliest, among_all, among_likeliest))
     return chosen
 
 

@@ -101,6 +101,11 @@ def test_one_likeliest_token_is_the_greedy_choice():
     assert set(draw(Decoding(temperature=1, top_k=1), rows=50, logits=np.zeros(9, np.float32))) == {0}
 
 
+def test_limits_that_keep_every_token_change_no_draw():
+    every = draw(Decoding(temperature=1), rows=500)
+    assert (draw(Decoding(temperature=1, top_k=len(LOGITS)), rows=500) == every).all()
+
+
 def test_the_coldest_temperature_and_the_widest_logits_give_ids():
     wide = np.array([-3e38, 3e38, 0.0, -np.inf], dtype=np.float32)
     for temperature in (0.001, 100):
