@@ -17,7 +17,7 @@ from training.checkpoints import (
     verify,
 )
 from training.device import select_device
-from training.errors import CheckpointError, ConfigError
+from training.errors import CheckpointError, ConfigError, TrainingError
 from training.hashing import params_hash
 from training.tests.support import MemoryRecorder, fast_config, run_training
 
@@ -28,6 +28,7 @@ PER_STEP = {
     "train/step_time",
     "train/tokens_per_second",
 }
+START_UP = {"system/lowering_time", "system/compile_time", "system/first_step_time"}
 LONG = {"steps": 60, "eval_every_steps": 20, "keep_checkpoints": 10}
 
 
@@ -54,9 +55,12 @@ class StopAfter(MemoryRecorder):
         return self.asked_before_updates >= self.updates
 
 
+def restored(step_dir, config):
+    return restore(step_dir, assembly=assemble(config, select_device("cpu").device))
+
+
 def optimizer_hash(step_dir, config):
-    assembly = assemble(config, select_device("cpu").device)
-    return params_hash(restore(step_dir, assembly=assembly).optimizer)
+    return params_hash(restored(step_dir, config).optimizer)
 
 
 def test_every_update_has_every_metric_once_and_in_order(whole):
@@ -67,8 +71,16 @@ def test_every_update_has_every_metric_once_and_in_order(whole):
         "eval/loss",
         "eval/answer_accuracy",
         "eval/step_accuracy",
-    }
+    } | START_UP
     assert all(seconds > 0 for _, seconds in recorder.series("train/step_time"))
+
+
+def test_what_the_start_took_is_told_apart_from_the_steady_state(whole):
+    _, recorder, _ = whole
+    for name in START_UP:
+        [(step, seconds)] = recorder.series(name)
+        assert (step, seconds > 0) == (1, True)
+    assert recorder.series("system/first_step_time")[0] == recorder.series("train/step_time")[0]
 
 
 def test_the_loss_falls(whole):
@@ -241,14 +253,28 @@ def test_a_changed_recipe_is_said_aloud_and_its_checkpoints_stay_apart(tmp_path,
     assert [step for step, _ in step_dirs(tmp_path / "a")] == [4]
 
 
-def test_values_that_are_no_numbers_are_recorded_and_end_nothing(tmp_path, cache_dir):
-    config = fast_config(steps=40, warmup_steps=0, learning_rate=10, final_learning_rate=10, weight_decay=10)
-    result, recorder = run_training(config, tmp_path, cache_dir)
-    assert result.status == "completed"
-    losses = [loss for _, loss in recorder.series("train/loss")]
-    assert len(losses) == 40
-    assert not math.isfinite(losses[-1])
-    assert read_metadata(tmp_path / "40")["loss"] is None
+# Every update multiplies the weights by about -99, until nothing that is computed is finite.
+EXPLODING = {
+    "steps": 60, "warmup_steps": 0, "optimizer": "sgd", "learning_rate": 10, "final_learning_rate": 10,
+    "weight_decay": 10, "save_every_steps": 1, "keep_checkpoints": 100,
+}  # fmt: skip
+
+
+def test_updates_that_are_not_finite_change_nothing_are_counted_and_end_the_run(tmp_path, cache_dir):
+    recorder = MemoryRecorder()
+    with pytest.raises(TrainingError, match=r"not finite 3 times in a row.*Lower learning_rate"):
+        run_training(fast_config(**EXPLODING, skip_limit=3), tmp_path, cache_dir, recorder=recorder)
+    skipped = recorder.series("train/skipped_updates")
+    assert [count for _, count in skipped] == [1.0, 2.0, 3.0]
+    assert not all(
+        math.isfinite(value) for step, values in recorder.points for value in values.values() if step > 1
+    )
+    assert sum("was skipped" in message for message in recorder.messages) == 2
+    config, last = fast_config(**EXPLODING), skipped[0][0]
+    sound, after = (restored(tmp_path / str(step), config) for step in (last - 1, last + 1))
+    assert params_hash(sound.params) == params_hash(after.params)
+    assert params_hash(sound.optimizer) == params_hash(after.optimizer)
+    assert (int(sound.skipped), int(after.skipped), int(after.skipped_in_row)) == (0, 2, 2)
 
 
 def test_without_test_examples_a_run_completes_and_says_so(tmp_path, cache_dir):
