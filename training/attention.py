@@ -71,7 +71,8 @@ def causal_attention(
                 q, k, v, segments, max_segments=max_segments, window=window, scale=scale
             )
         case "triton":
-            return attention_kernels.triton(q, k, v, segments, window=window, scale=scale, soft_cap=soft_cap)
+            _refuse_soft_cap(implementation, soft_cap)
+            return attention_kernels.triton(q, k, v, segments, window=window, scale=scale)
 
 
 def attend(

@@ -115,8 +115,14 @@ REQUIREMENTS: Final[dict[Implementation, _Requirements]] = {
         soft_cap=False,
         bounded_segments=True,
     ),
+    # Its forward pass can cap scores, its backward pass cannot.
     "triton": _Requirements(
-        gpu=True, capability=(8, 0), half_precision=True, head_multiple=16, library=tokamax_obstacle
+        gpu=True,
+        capability=(8, 0),
+        half_precision=True,
+        head_multiple=16,
+        soft_cap=False,
+        library=tokamax_obstacle,
     ),
 }
 # The order in which they are tried where it is left to us.

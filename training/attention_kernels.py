@@ -4,10 +4,13 @@ Nothing here is run before `training.attention_choice` has compared it with dens
 the device, forward and backward, for two of the three interfaces are private to their libraries.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
+
+_TRITON_BLOCK: Final = 64
 
 
 def cudnn(q: jax.Array, k: jax.Array, v: jax.Array, *, window: int | None, scale: float) -> jax.Array:
@@ -66,16 +69,42 @@ def triton(
     *,
     window: int | None,
     scale: float,
-    soft_cap: float | None,
 ) -> jax.Array:
-    """tokamax's Triton kernel: causal, with the first visible key of every query."""
+    """tokamax's Triton kernel: causal, with the first visible key of every query.
+
+    Its backward pass reads blocks of up to 64 positions, so rows are filled up to whole ones.
+    """
     api, base = _tokamax()
-    first = first_visible_key(segments, q.shape[1], window)
-    mask = base.Mask(is_causal=True, k_start=None if first is None else first[:, None, :])
-    output: jax.Array = api.IMPLEMENTATIONS["triton"](
-        q, k, v, mask=mask, logits_scale=scale, logits_soft_cap=soft_cap
-    )
-    return output
+
+    def run(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array | None) -> jax.Array:
+        first = first_visible_key(segments, q.shape[1], window)
+        mask = base.Mask(is_causal=True, k_start=None if first is None else first[:, None, :])
+        output: jax.Array = api.IMPLEMENTATIONS["triton"](q, k, v, mask=mask, logits_scale=scale)
+        return output
+
+    return in_whole_blocks(run, q, k, v, segments, size=_TRITON_BLOCK)
+
+
+def in_whole_blocks(
+    run: Callable[[jax.Array, jax.Array, jax.Array, jax.Array | None], jax.Array],
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    segments: jax.Array | None,
+    *,
+    size: int,
+) -> jax.Array:
+    """Run a causal attention on rows filled up on the right to a multiple of ``size`` positions.
+
+    What is added lies after every real query, which therefore cannot see it.
+    """
+    time = q.shape[1]
+    if not (more := -time % size):
+        return run(q, k, v, segments)
+    q, k, v = (jnp.pad(x, ((0, 0), (0, more), (0, 0), (0, 0))) for x in (q, k, v))
+    if segments is not None:
+        segments = jnp.pad(segments, ((0, 0), (0, more)))
+    return run(q, k, v, segments)[:, :time]
 
 
 def tokamax_obstacle() -> str:

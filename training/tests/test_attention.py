@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.attention import Implementation, attend, block_size, causal_attention
-from training.attention_kernels import first_visible_key, segment_offsets
+from training.attention_kernels import first_visible_key, in_whole_blocks, segment_offsets
 
 HERE: tuple[Implementation, ...] = ("dense", "chunked")  # what runs on every device
 
@@ -172,6 +172,8 @@ def test_what_a_fused_kernel_cannot_do_is_an_error_and_never_left_out():
         causal_attention(q, k, v, "cudnn", soft_cap=30.0)
     with pytest.raises(ValueError, match="cudnn_packed attention cannot cap scores softly"):
         causal_attention(q, k, v, "cudnn_packed", segments=segments, soft_cap=30.0)
+    with pytest.raises(ValueError, match="triton attention cannot cap scores softly"):
+        causal_attention(q, k, v, "triton", segments=segments, soft_cap=30.0)
 
 
 def test_scores_are_scaled_and_capped_before_the_softmax():
@@ -183,6 +185,22 @@ def test_scores_are_scaled_and_capped_before_the_softmax():
     mask = jnp.tril(jnp.ones((6, 6), bool))
     assert_same([attend(q, k, v, mask, scale=0.5, soft_cap=2.0)], [expected])
     assert_same([causal_attention(q, k, v, "dense", scale=0.5, soft_cap=2.0)], [expected])
+
+
+@pytest.mark.parametrize("time", [40, 64])
+def test_rows_filled_up_to_whole_blocks_give_the_same(time):
+    q, k, v = qkv(1, time)
+    segments = jnp.asarray(row(time, 13, 27))[None]
+    widths = []
+
+    def run(q, k, v, segments):
+        widths.append(q.shape[1])
+        return causal_attention(q, k, v, "dense", segments=segments)
+
+    for given_segments in (None, segments):
+        filled = in_whole_blocks(run, q, k, v, given_segments, size=32)
+        assert_same([filled], [causal_attention(q, k, v, "dense", segments=given_segments)])
+    assert widths == [64, 64]
 
 
 def test_segments_become_sizes_and_offsets_with_padding_as_one_more():

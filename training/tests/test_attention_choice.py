@@ -89,6 +89,7 @@ def test_what_cannot_run_here_is_refused_with_the_reason_and_what_can(name):
         ("cudnn_packed", {"dtype": jnp.dtype("float32")}, "bf16 or fp16"),
         ("triton", {"device": card("7.5")}, "capability 8.0"),
         ("triton", {"dtype": jnp.dtype("float32")}, "bf16 or fp16"),
+        ("triton", {"soft_cap": 50.0}, "softly"),
         ("triton", {"head_size": 24}, "that 16 divides"),
     ],
 )
