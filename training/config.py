@@ -23,7 +23,7 @@ class TrainConfig(BaseModel):
     target: Literal["trace", "answer"] = Field(
         "trace", description="what is supervised: all steps and the answer, or the answer alone"
     )
-    steps: PositiveInt = Field(1500, description="optimizer updates in all")
+    steps: PositiveInt = Field(1000, description="optimizer updates in all")
     seed: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(0, description="seed of weights and data order")
 
     packing: bool = Field(
@@ -32,7 +32,7 @@ class TrainConfig(BaseModel):
     )
     sequence_length: Annotated[int, Field(ge=16, le=131072)] = Field(
         512,
-        description="tokens of a packed row, and the longest trace; unpacked rows are padded to the longest",
+        description="positions of a packed row and of the longest trace; unpacked rows are padded to the longest",
     )
     long_traces: Literal["refuse", "drop", "cut"] = Field(
         "refuse", description="what becomes of training traces longer than sequence_length"

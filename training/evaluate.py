@@ -12,7 +12,7 @@ from training.assembly import Assembly, assemble
 from training.checkpoint_store import restore_params
 from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
-from training.config import make_config
+from training.config import TrainConfig, make_config
 from training.data import Rows, build_rows, choose_subset, longest_completion
 from training.decoding import Decoding
 from training.device import SelectedDevice
@@ -44,7 +44,7 @@ class Evaluator:
         self._examples, self._train_prompts, self._checkers = examples, train_prompts, checkers or {}
         # The rows of all examples share one width, so that every limit runs the same program.
         self._width = build_rows(
-            examples, target=config.target, sequence_length=config.sequence_length, split=split
+            examples, target=config.target, sequence_length=_longest(config), split=split
         ).width
         longest = longest_completion(examples, config.target)
         self._decoding = Decoding(max_new_tokens=config.max_new_tokens or longest + -(-longest // 4))
@@ -120,7 +120,7 @@ class Evaluator:
         rows = build_rows(
             chosen,
             target=config.target,
-            sequence_length=config.sequence_length,
+            sequence_length=_longest(config),
             split=self._split,
             width=self._width,
         )
@@ -153,6 +153,11 @@ class Evaluator:
             soft_cap=shape.final_soft_cap,
         )
         return sums.loss, sums.weight
+
+
+def _longest(config: TrainConfig) -> int | None:
+    """Bound held-out traces as training does, except that none is cut or left out: the loss is of all."""
+    return config.sequence_length if config.long_traces == "refuse" else None
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:
