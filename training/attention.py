@@ -41,6 +41,7 @@ def causal_attention(
     soft_cap: float | None = None,
 ) -> jax.Array:
     """Attend from every position to itself and the ones before, of its segment and within the window."""
+    del reach
     if segments is not None or window is not None or scale is not None or soft_cap is not None:
         if implementation == "cudnn":
             raise ConfigError("attention=cudnn cannot run segments, windows, scales or soft caps.")
