@@ -32,7 +32,7 @@ class TrainConfig(BaseModel):
     )
     sequence_length: Annotated[int, Field(ge=16, le=131072)] = Field(
         512,
-        description="positions of a packed row and of the longest trace; unpacked rows are padded to the longest",
+        description="positions of a packed row and of the longest trace; unpacked rows are padded to that",
     )
     long_traces: Literal["refuse", "drop", "cut"] = Field(
         "refuse", description="what becomes of training traces longer than sequence_length"

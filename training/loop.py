@@ -63,13 +63,15 @@ def train(
         for warning in guards.check(config, rows, examples=train_examples, vocab_size=vocabulary):
             recorder.log(f"Warning: {warning}")
         told = _tell_provenance(planner.assembly, rows.facts(), device, recorder, facts)
-        stored = None if resume_from is None else read_metadata(resume_from)
-        if stored is not None:
+        stored, step = None, 0
+        if resume_from is not None:
+            stored = read_metadata(resume_from)
             require_continuable(stored, config, facts, recorder, resume_from)
+            step = int(stored["step"])
         with planner.memory_message():
             engine = None
-            if (first := int(stored["step"]) if stored else 0) < config.steps:
-                engine = planner.engine(recorder, step=first)
+            if step < config.steps:
+                engine = planner.engine(recorder, step=step)
                 recorder.provenance({**told, **engine.facts()})
             session = Session(
                 assembly=planner.assembly,

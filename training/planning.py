@@ -15,8 +15,9 @@ import numpy as np
 from training import memory
 from training.assembly import Assembly, abstract_state, assemble
 from training.config import TrainConfig
-from training.data import AnyRows
+from training.data import AnyRows, round_up
 from training.errors import TrainingError
+from training.free_memory import free_memory
 from training.memory import MemoryPlan
 from training.recorder import Recorder
 from training.step import CompiledStep, DeviceBatch, compile_step
@@ -45,6 +46,7 @@ class Planner:
 
     def __init__(self, config: TrainConfig, rows: AnyRows, device: jax.Device) -> None:
         self.config, self._rows, self._device = config, rows, device
+        self._free = free_memory(device)
         self.assembly = assemble(config, device, rows=rows)
         self._engines: dict[TrainConfig, Engine] = {}
 
@@ -90,21 +92,23 @@ class Planner:
             # Only the micro-batch differs most of the time, and no fixed part depends on it.
             same = config.model_copy(update={"micro_batch": self.config.micro_batch}) == self.config
             assembly = self.assembly if same else assemble(config, self._device, rows=self._rows)
-            state, batch = self._described(abstract_state(assembly)), self._described(self._batch(config))
+            state, batch = self._described(abstract_state(assembly)), self._batch(config)
             rows = config.batch_size if config.micro_batch in (0, "auto") else int(config.micro_batch)
             compiled = compile_step(assembly, self._rows, state, batch, micro_batch=rows)
-            plan = memory.memory_plan(compiled.executable, state, batch, self._device)
+            plan = memory.memory_plan(compiled.executable, state, batch, self._device, free=self._free)
             self._engines[config] = Engine(assembly, compiled, plan)
         return self._engines[config]
 
     def _batch(self, config: TrainConfig) -> DeviceBatch:
         """Describe a batch; no row is read."""
-        shape = (config.batch_size, self._rows.width)
-        ids, weights = jax.ShapeDtypeStruct(shape, np.int32), jax.ShapeDtypeStruct(shape, np.float32)
+        shape = (config.batch_size, min(self._rows.width, round_up(config.sequence_length)))
+        ids, weights = self._array(shape, np.int32), self._array(shape, np.float32)
         return DeviceBatch(ids, ids, weights, ids if config.packing else None)
 
-    def _described(self, tree: Any) -> Any:
+    def _array(self, shape: tuple[int, ...], dtype: Any) -> Any:
         placement = jax.sharding.SingleDeviceSharding(self._device)
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement), tree
-        )
+        # JAX leaves the constructor untyped.
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=placement)  # type: ignore[no-untyped-call]
+
+    def _described(self, tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: self._array(leaf.shape, leaf.dtype), tree)

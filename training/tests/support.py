@@ -7,8 +7,9 @@ from typing import Any
 
 from training.config import TrainConfig, make_config
 from training.examples import TraceExample
-from training.loop import TrainResult, train
+from training.loop import train
 from training.recorder import CheckpointInfo, EvaluationReport, Phase
+from training.session import TrainResult
 
 FAST = {
     "model": "nano",
