@@ -187,17 +187,13 @@ def test_muon_takes_the_kernels_of_blocks_and_adamw_the_rest():
 def test_scanned_layers_are_updated_as_layers_of_their_own(name):
     config = fast_config(optimizer=name, steps=8, learning_rate=0.05)
     rate = learning_rate_schedule(config)
-    if name == "adafactor":
-        # Its limit on an update's size looks at a whole stack: below the limit nothing differs.
-        config = config.model_copy(update={"clip_norm": 0.0})
-    alone = trajectory(make_optimizer(config), listed_params(), schedule=rate, steps=2)[-1]
-    stacked = trajectory(make_optimizer(config), stacked_params(), schedule=rate, steps=2)[-1]
+    # Adafactor limits the size of a whole stack's update, which its first one cannot exceed.
+    steps = 1 if name == "adafactor" else 4
+    alone = trajectory(make_optimizer(config), listed_params(), schedule=rate, steps=steps)[-1]
+    stacked = trajectory(make_optimizer(config), stacked_params(), schedule=rate, steps=steps)[-1]
     joined = jax.tree.map(lambda *layers: jnp.stack(layers), *alone["blocks"].values())
-    tolerance = 5e-2 if name == "adafactor" else 1e-5
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance),
-        stacked["blocks"],
-        joined,
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), stacked["blocks"], joined
     )
 
 
