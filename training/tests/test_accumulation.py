@@ -56,7 +56,7 @@ def test_parts_of_unequal_weight_add_up_to_the_large_batch(parts):
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_batch_without_supervision_has_gradients_of_zero(parts):
     params, batch = task()
-    batch["weights"] = 0 * batch["weights"]
+    batch["weights"] = jnp.zeros((ROWS, WIDTH))
     sums, gradients = accumulated_gradients(loss_of, params, batch, micro_batches=parts)
     assert float(sums.weight) == 0
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradients))

@@ -81,4 +81,4 @@ def test_a_gpu_has_its_allocators_limit_less_what_is_given_out(stats, free):
             return "cuda:0"
 
     card = Card(platform="gpu", memory_stats=lambda: stats)
-    assert free_memory(card, root=Path("/nowhere")) == FreeMemory(free, "on cuda:0")  # type: ignore[arg-type]  # a stand-in
+    assert free_memory(card, root=Path("/nowhere")) == FreeMemory(free, "on cuda:0")

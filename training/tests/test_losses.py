@@ -144,7 +144,9 @@ def test_the_compiled_program_holds_no_full_logits():
             return chunked_cross_entropy(x, m, targets, weights, chunk=chunk).objective
 
         compiled = jax.jit(jax.value_and_grad(objective, argnums=(0, 1))).lower(features, matrix).compile()
-        return int(compiled.memory_analysis().temp_size_in_bytes)
+        analysis = compiled.memory_analysis()
+        assert analysis is not None
+        return int(analysis.temp_size_in_bytes)
 
     full = 4 * tokens * vocabulary
     assert temporaries(tokens) >= full
