@@ -65,10 +65,12 @@ class Transformer(nnx.Module):
                 dropout=dropout,
             )
 
-        if scan_layers:
-            self.blocks: Any = _stack(shape, block, keys)
-        else:
-            self.blocks = nnx.List([block(layer, keys[layer]) for layer in range(shape.layers)])
+        if scan_layers and not shape.layers_are_alike:
+            raise ConfigError(
+                f"scan_layers: the layers of this model differ (window {shape.window}, but none in every "
+                f"layer whose number {shape.global_every} divides). Set scan_layers=false."
+            )
+        self.blocks: Any = _blocks(block, keys, stacked=scan_layers)
         self.norm = RMSNorm(shape.width, shape)
         self.output = None if shape.tied else Linear(shape.width, shape.vocab_size, dtype=dtype, rngs=rngs)
 
@@ -195,19 +197,24 @@ class Transformer(nnx.Module):
         if not self.scan_layers:
             return list(self.blocks)
         graph, stacked = nnx.split(self.blocks)
-        return [
-            nnx.merge(graph, jax.tree.map(lambda leaf, layer=layer: leaf[layer], stacked))
-            for layer in range(self.shape.layers)
-        ]
+        return [nnx.merge(graph, _slice(stacked, layer)) for layer in range(self.shape.layers)]
 
 
-def _stack(shape: ModelConfig, block: Callable[[int, jax.Array], Block], keys: jax.Array) -> Block:
-    """Make one block that holds the parameters of all layers, one beside the other."""
-    if not shape.layers_are_alike:
-        raise ConfigError(
-            f"scan_layers: the layers of this model differ (window {shape.window}, every "
-            f"{shape.global_every}th layer without it). Set scan_layers=false."
-        )
-    graph = nnx.split(nnx.eval_shape(lambda: block(0, jax.random.key(0))))[0]
-    stacked = jax.vmap(lambda key: nnx.split(block(0, key))[1])(keys)
-    return nnx.merge(graph, stacked)
+def _blocks(block: Callable[[int, jax.Array], Block], keys: jax.Array, *, stacked: bool) -> Any:
+    """Make a list of blocks, or one that holds the parameters of all layers side by side.
+
+    Either way they are drawn in a loop, so that the program that draws them has the size of one
+    block, and the values do not depend on the choice.
+    """
+    parameters = jax.lax.map(lambda key: nnx.split(block(0, key))[1], keys)
+
+    def graph(layer: int) -> nnx.GraphDef[Block]:
+        return nnx.split(nnx.eval_shape(lambda: block(layer, jax.random.key(0))))[0]
+
+    if stacked:
+        return nnx.merge(graph(0), parameters)
+    return nnx.List([nnx.merge(graph(i), _slice(parameters, i)) for i in range(keys.shape[0])])
+
+
+def _slice(stacked: Any, layer: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[layer], stacked)

@@ -15,6 +15,7 @@ FREE = (
     "training.rendering",
     "training.grading",
     "training.model_config",
+    "training.hf.families",
     "training.tokenizer",
     "training.checkpoints",
     "training.device",

@@ -22,10 +22,10 @@ def test_an_unknown_preset_is_named_with_the_known_ones():
         ("nano", 49_888),
         ("tiny", 423_040),
         ("small", 2_968_832),
-        ("base", 29_632_000),
-        ("gpt2-124m", 124_103_424),
-        ("350m", 350_799_872),
-        ("1b", 973_674_496),
+        ("base", 29_635_072),
+        ("gpt2-124m", 124_081_920),
+        ("350m", 351_065_088),
+        ("1b", 973_678_592),
     ],
 )
 def test_a_preset_keeps_its_size(name, parameters):
