@@ -40,16 +40,8 @@ def artifacts_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 
 
 @pytest.fixture
-def process_database(transactional_db: None, monkeypatch: pytest.MonkeyPatch, artifacts_dir: Path) -> str:
-    """The address of the test database, also in DATABASE_URL, for tests that start processes of ours.
-
-    These processes share compiled programs over the whole session, for compiling the same few
-    models again for every test would take most of the time.
-    """
-    compiled = Path(_SESSION_DIR.name) / "xla"
-    compiled.mkdir(exist_ok=True)
-    (artifacts_dir / "cache").mkdir(parents=True, exist_ok=True)
-    (artifacts_dir / "cache" / "xla").symlink_to(compiled, target_is_directory=True)
+def process_database(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the test database, also in DATABASE_URL, for tests that start processes of ours."""
     from urllib.parse import quote
 
     from django.conf import settings
