@@ -1,7 +1,6 @@
 import functools
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytestmark = pytest.mark.jax
@@ -9,6 +8,7 @@ pytest.importorskip("jax")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

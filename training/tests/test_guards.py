@@ -2,6 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+pytestmark = pytest.mark.jax
+pytest.importorskip("jax")
+
 from training.config import make_config
 from training.data import build_rows, make_rows
 from training.errors import ConfigError

@@ -3,8 +3,12 @@ import multiprocessing
 import os
 from dataclasses import replace
 
-import numpy as np
 import pytest
+
+pytestmark = pytest.mark.jax
+pytest.importorskip("jax")
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import numpy as np
 import pytest
 
 pytestmark = pytest.mark.jax
@@ -10,6 +9,7 @@ pytest.importorskip("jax")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from training.config import make_config
