@@ -126,10 +126,17 @@ STAGES = (
         on_postgres=True,
         skips_allowed=NO_JAX,
     ),
-    # With JAX on the CPU: everything.
+    # The training core knows no database, and takes about as long as the rest.
+    Stage(
+        "training",
+        (_tests("not gpu and not browser and not long", "training"),),
+        beside=True,
+        skips_allowed="this machine has a GPU",
+    ),
+    # With JAX on the CPU: everything else.
     Stage(
         "sqlite",
-        (_tests("not gpu and not browser and not long"),),
+        (_tests("not gpu and not browser and not long", "--ignore=training"),),
         # What a machine without a GPU answers can't be tried on one that has it.
         skips_allowed="this machine has a GPU",
     ),

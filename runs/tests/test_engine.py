@@ -89,6 +89,7 @@ RECIPE = (
 
 
 @with_jax
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_every_choice_of_the_engine_really_runs_and_is_recorded(process_database):
     manage_json("seed_dataset", "--dataset", "golden-v2", "--count", "60")
