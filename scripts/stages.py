@@ -136,7 +136,7 @@ STAGES = (
     # With JAX on the CPU: everything else.
     Stage(
         "sqlite",
-        (_tests("not gpu and not browser and not long", "--ignore=training"),),
+        (_tests("not gpu and not browser and not long", "tunix_site", "datasets_app", "runs"),),
         # What a machine without a GPU answers can't be tried on one that has it.
         skips_allowed="this machine has a GPU",
     ),
@@ -145,7 +145,6 @@ STAGES = (
         (_tests("browser and not gpu and not long"),),
         environment={"DJANGO_ALLOW_ASYNC_UNSAFE": "true"},
         why_not=no_chromium,
-        beside=True,
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
     Stage("long", (_tests("long and not gpu", "--timeout", "0"),)),
