@@ -94,6 +94,9 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="compute type: auto is bf16 on a GPU and fp32 on a CPU; parameters stay fp32"
     )
+    deterministic: bool = Field(
+        False, description="only GPU kernels that give the same bits every time; a CPU always does"
+    )
     attention: Literal["auto", "dense", "chunked", "cudnn", "cudnn_packed", "triton"] = Field(
         "auto", description="auto takes the fastest that the device has; what ran stands in the provenance"
     )
@@ -118,6 +121,15 @@ class TrainConfig(BaseModel):
         250, description="checkpoint every so many updates; 0: only at the end"
     )
     keep_checkpoints: Annotated[int, Field(ge=1, le=10000)] = Field(3, description="newest checkpoints kept")
+    keep_best: Annotated[int, Field(ge=0, le=10000)] = Field(
+        1, description="checkpoints kept besides because they evaluated best by best_metric"
+    )
+    best_metric: Literal["eval/answer_accuracy", "eval/step_accuracy", "eval/loss"] = Field(
+        "eval/answer_accuracy", description="what makes a checkpoint the best; ties go to the lower loss"
+    )
+    keep_every_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
+        0, description="checkpoints of every multiple of this are kept besides; 0: none"
+    )
 
     @model_validator(mode="after")
     def _rates_fit(self) -> Self:

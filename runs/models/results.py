@@ -47,7 +47,9 @@ class Checkpoint(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     metadata = models.JSONField(default=dict)
     superseded = models.BooleanField(default=False)
+    pinned = models.BooleanField(default=False, help_text="kept whatever the retention says")
     removed_at = models.DateTimeField(null=True, blank=True, help_text="when its files were found gone")
+    removed_why = models.CharField(max_length=200, blank=True, help_text="who or what removed its files")
     created_at = models.DateTimeField()
 
     class Meta:

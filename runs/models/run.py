@@ -140,6 +140,9 @@ class Attempt(models.Model):
     end_step = models.PositiveIntegerField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.STARTING)
     reason = models.TextField(blank=True)
+    inexact = models.TextField(
+        blank=True, help_text="what makes this start no exact continuation; empty: it is exact"
+    )
     journal_offset = models.PositiveBigIntegerField(
         default=0, help_text="bytes of the journal already stored"
     )
