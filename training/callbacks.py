@@ -22,16 +22,16 @@ class Callback(Protocol):
 
 
 class SaveCheckpoints:
-    """Saves every so many updates, and after the last."""
+    """Saves every so many updates, after the last, and where a full disk has room again."""
 
     def after_update(self, session: Session) -> None:
-        """Save when due."""
-        if session.due(session.config.save_every_steps):
+        """Begin to save when due."""
+        if session.due(session.config.save_every_steps) or session.saver.may_resume():
             session.save()
 
 
 class Evaluate:
-    """Evaluates every so many updates, and after the last."""
+    """Evaluates every so many updates, and after the last; a new best gets a checkpoint."""
 
     def after_update(self, session: Session) -> None:
         """Evaluate when due; also right after a resume, when the evaluation was cut off there."""

@@ -13,32 +13,17 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from training.assembly import Assembly, TrainState, abstract_state, named_leaves
-from training.checkpoints import PARTIAL_PREFIX, STATE_NAME, seal, size_of, verify
+from training.checkpoints import PARTIAL_PREFIX, STATE_NAME, seal, verify
 from training.errors import CheckpointError
+from training.hashing import leaf_hashes, params_hash
 from training.model_config import ModelConfig
-from training.recorder import CheckpointInfo
 from training.rendering import RENDERING_VERSION
 from training.tokenizer import TOKENIZER, require_same_tokenizer
 
 
-def save(
-    root: Path,
-    state: TrainState,
-    *,
-    assembly: Assembly,
-    facts: Mapping[str, Any],
-    loss: float | None,
-) -> CheckpointInfo:
-    """Write parameters, optimizer, key and step as ``root/<step>/`` and return once it is durable.
-
-    ``facts`` go into its metadata; the store's own entries win over equal names.
-
-    Raises:
-        CheckpointError: when the directory cannot be written.
-    """
-    step = int(state.step)
-    final, partial = root / str(step), root / f"{PARTIAL_PREFIX}{step}-{os.getpid()}"
-    own = {
+def describe(assembly: Assembly, *, step: int, loss: float | None) -> dict[str, Any]:
+    """Say what a checkpoint of this step holds, as plain JSON values for its metadata."""
+    return {
         "step": step,
         "loss": loss if loss is not None and math.isfinite(loss) else None,
         # The rate of the last update that is in these parameters.
@@ -50,19 +35,40 @@ def save(
         "rendering_version": RENDERING_VERSION,
         "created_at": time.time(),
     }
-    shutil.rmtree(partial, ignore_errors=True)
+
+
+def write(root: Path, state: TrainState, *, step: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a state that lies on the host as ``root/<step>/``; return its metadata once it is durable.
+
+    What was written is read back and compared, array by array, before it gets its name.
+
+    Raises:
+        CheckpointError: when it cannot be written or reads back differently; nothing is left of it.
+    """
+    partial = root / f"{PARTIAL_PREFIX}{step}-{os.getpid()}"
+    _clear(partial)
+    leaves = named_leaves(state)
+    arrays = leaf_hashes(state)
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-            arguments = ocp.args.Composite(**{STATE_NAME: ocp.args.StandardSave(named_leaves(state))})
+            arguments = ocp.args.Composite(**{STATE_NAME: ocp.args.StandardSave(leaves)})
             checkpointer.save(partial.absolute(), args=arguments)
-        metadata = seal(partial, final, {**facts, **own})
-    except (OSError, ValueError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        _require_arrays(_read(partial, leaves), arrays, where=f"The checkpoint of step {step}")
+        own = {"arrays": arrays, "params_hash": params_hash(state.params)}
+        return seal(partial, root / str(step), {**facts, **own})
+    # TensorStore wraps what the disk says into errors of its own.
+    except (OSError, ValueError, RuntimeError, CheckpointError) as error:
+        _clear(partial)
         raise CheckpointError(
             f"The checkpoint of step {step} could not be written to {root}: {error}. "
             "Older checkpoints are untouched."
         ) from error
-    return CheckpointInfo(step=step, path=str(final), size_bytes=size_of(final), metadata=metadata)
+
+
+def _clear(partial: Path) -> None:
+    """Delete what an unfinished save left; Orbax first writes under a longer name."""
+    for path in partial.parent.glob(f"{partial.name}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
@@ -74,8 +80,14 @@ def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
     metadata = verify(step_dir)
     require_fit(metadata, assembly.shape, where=f"Checkpoint {step_dir}")
     wanted = abstract_state(assembly)
-    leaves = _read(step_dir, named_leaves(wanted), assembly.device)
-    state: TrainState = jax.tree.unflatten(jax.tree.structure(wanted), list(leaves.values()))
+    described = named_leaves(wanted)
+    leaves = _read(step_dir, described)
+    _require_shapes(leaves, described, where=f"Checkpoint {step_dir}")
+    if "arrays" in metadata:
+        _require_arrays(leaves, metadata["arrays"], where=f"Checkpoint {step_dir}")
+    on_host = jax.tree.unflatten(jax.tree.structure(wanted), [leaves[name] for name in described])
+    # A copy even where the device could use the host's memory: updates give it away.
+    state: TrainState = jax.device_put(on_host, assembly.device, may_alias=False)
     return state
 
 
@@ -117,23 +129,30 @@ def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     )
 
 
-def _read(step_dir: Path, wanted: Mapping[str, Any], device: jax.Device) -> dict[str, Any]:
-    placement = jax.sharding.SingleDeviceSharding(device)
-    target = {
-        # JAX leaves the constructor untyped.
-        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement)  # type: ignore[no-untyped-call]
-        for name, leaf in wanted.items()
-    }
+def _read(step_dir: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the named arrays into the host's memory."""
+    # Orbax takes arrays as descriptions; these take no memory.
+    target = {name: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape) for name, leaf in wanted.items()}
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             arguments = ocp.args.Composite(**{STATE_NAME: ocp.args.StandardRestore(target)})
-            restored = checkpointer.restore(step_dir.absolute(), args=arguments)[STATE_NAME]
+            restored: dict[str, Any] = checkpointer.restore(step_dir.absolute(), args=arguments)[STATE_NAME]
     except Exception as error:  # Orbax and TensorStore raise many kinds, none of their own
         raise CheckpointError(f"Checkpoint {step_dir} cannot be restored: {error}") from error
+    return restored
+
+
+def _require_shapes(leaves: Mapping[str, Any], wanted: Mapping[str, Any], *, where: str) -> None:
     for name, leaf in wanted.items():
-        if np.shape(restored[name]) != leaf.shape or restored[name].dtype != leaf.dtype:
+        if np.shape(leaves[name]) != leaf.shape or leaves[name].dtype != leaf.dtype:
             raise CheckpointError(
-                f"Checkpoint {step_dir} does not fit the model: {name} has shape "
-                f"{np.shape(restored[name])} there and {leaf.shape} here."
+                f"{where} does not fit the model: {name} has shape "
+                f"{np.shape(leaves[name])} there and {leaf.shape} here."
             )
-    return {name: restored[name] for name in wanted}
+
+
+def _require_arrays(leaves: Mapping[str, Any], hashes: Mapping[str, str], *, where: str) -> None:
+    """Make sure that arrays have the bits that lay in memory when they were saved."""
+    for name, found in leaf_hashes(leaves).items():
+        if found != hashes.get(name):
+            raise CheckpointError(f"{where} does not read back as it was in memory: {name} has other values.")

@@ -2,7 +2,8 @@
 
 ``root/<step>/`` holds ``state/`` (Orbax) and ``metadata.json``, which lists size and SHA-256
 of every other file. The directory gets its name only when all of it is on the disk, so a
-number as name means complete; names with a leading dot are work in progress or set aside.
+number as name means complete; names with a leading dot are work in progress or set aside. An empty
+file ``.pinned`` beside the metadata keeps a checkpoint from being thinned out.
 Imports no JAX, so the site reads it too.
 """
 
@@ -22,6 +23,8 @@ METADATA_NAME: Final = "metadata.json"
 STATE_NAME: Final = "state"
 PARTIAL_PREFIX: Final = ".partial-"
 ASIDE_PREFIX: Final = ".set-aside-"
+REMOVING_PREFIX: Final = ".removing-"
+PIN_NAME: Final = ".pinned"
 
 _STEP_NAME: Final = re.compile(r"0|[1-9][0-9]*")
 _BLOCK: Final = 1 << 20
@@ -37,24 +40,36 @@ def step_dirs(root: Path) -> list[tuple[int, Path]]:
 
 def newest_sound_step_dir(root: Path) -> Path | None:
     """Return the newest checkpoint whose every file has its recorded size and hash, else None."""
-    for _, path in step_dirs(root):
-        try:
-            verify(path)
-        except CheckpointError:
-            continue
-        return path
-    return None
+    return next((path for _, path in step_dirs(root) if not _damage(path)), None)
+
+
+def set_aside_damaged(root: Path) -> tuple[Path | None, dict[int, str]]:
+    """Find the newest sound checkpoint, and set aside the damaged ones that are newer.
+
+    Returns:
+        The checkpoint, or None, and for each step that was set aside what is wrong with it and
+        under which name it lies now.
+    """
+    damaged: dict[int, str] = {}
+    for step, path in step_dirs(root):
+        reason = _damage(path)
+        if not reason:
+            return path, damaged
+        damaged[step] = f"{reason} It lies now in {set_aside(path).name}."
+    return None, damaged
 
 
 def damaged_step_dirs(root: Path) -> dict[Path, str]:
     """Name the checkpoints under the root that cannot be used, with the reason."""
-    found = {}
-    for _, path in step_dirs(root):
-        try:
-            verify(path)
-        except CheckpointError as error:
-            found[path] = str(error)
-    return found
+    return {path: reason for _, path in step_dirs(root) if (reason := _damage(path))}
+
+
+def _damage(step_dir: Path) -> str:
+    try:
+        verify(step_dir)
+    except CheckpointError as error:
+        return str(error)
+    return ""
 
 
 def read_metadata(step_dir: Path) -> dict[str, Any]:
@@ -156,24 +171,47 @@ def set_aside(step_dir: Path) -> Path:
     return step_dir.rename(target)
 
 
-def prepare_root(root: Path, *, after_step: int) -> list[Path]:
-    """Make the root ready for a start after the given step, and return what was set aside.
+def leftovers(root: Path) -> list[Path]:
+    """List what interrupted saves and deletions left under the root."""
+    return [path for prefix in (PARTIAL_PREFIX, REMOVING_PREFIX) for path in root.glob(f"{prefix}*")]
 
-    Leftovers of an interrupted save are removed. Later checkpoints are set aside: this start
-    overtakes them, and the next resume must not go back to them.
+
+def prepare_root(root: Path, *, after_step: int) -> dict[int, Path]:
+    """Make the root ready for a start after the given step, and return what was set aside, by step.
+
+    Leftovers of interrupted saves and deletions are removed. Later checkpoints are set aside:
+    this start overtakes them, and the next resume must not go back to them.
     """
     root.mkdir(parents=True, exist_ok=True)
-    for path in root.glob(f"{PARTIAL_PREFIX}*"):
+    for path in leftovers(root):
         shutil.rmtree(path, ignore_errors=True)
-    return [set_aside(path) for step, path in step_dirs(root) if step > after_step]
+    return {step: set_aside(path) for step, path in step_dirs(root) if step > after_step}
 
 
-def thin_out(root: Path, *, keep: int) -> list[Path]:
-    """Delete all but the newest ``keep`` checkpoints and return what was deleted."""
-    old = [path for _, path in step_dirs(root)[keep:]]
-    for path in old:
-        shutil.rmtree(path, ignore_errors=True)
-    return old
+def remove(step_dir: Path) -> int:
+    """Delete a checkpoint and return the bytes that this freed.
+
+    It loses its name first, so that one half deleted is never taken for a checkpoint.
+    """
+    doomed = step_dir.with_name(f"{REMOVING_PREFIX}{step_dir.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    step_dir.rename(doomed)
+    size = size_of(doomed)
+    shutil.rmtree(doomed)
+    return size
+
+
+def is_pinned(step_dir: Path) -> bool:
+    """Tell whether somebody wants to keep a checkpoint whatever the retention says."""
+    return (step_dir / PIN_NAME).exists()
+
+
+def pin(step_dir: Path, *, pinned: bool) -> None:
+    """Pin a checkpoint, or let it go again; a file of its own, for its run may be writing metadata."""
+    if pinned:
+        (step_dir / PIN_NAME).touch()
+    else:
+        (step_dir / PIN_NAME).unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

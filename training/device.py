@@ -88,3 +88,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def cpu_threads() -> int:
+    """Count the processors that this process may use, as XLA does."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -23,7 +23,7 @@ from training.generate import StopRequestedError
 from training.planning import Planner
 from training.provenance import collect
 from training.recorder import Recorder
-from training.resuming import require_continuable
+from training.resuming import require_continuable, require_exact
 from training.session import Session, TrainResult
 
 
@@ -39,16 +39,18 @@ def train(
     checkers: Mapping[str, StepChecker] | None = None,
     metadata: Mapping[str, Any] | None = None,
     cache_dir: Path | None = None,
+    allow_inexact: bool = False,
 ) -> TrainResult:
     """Train from the start or from a checkpoint to the last step, or until a stop is asked for.
 
     ``checkpoint_dir`` is this run's own root; ``resume_from`` one of its (or another run's)
     step directories. ``metadata`` is written into every checkpoint. ``cache_dir`` keeps
-    compiled programs and packed rows for the next start.
+    compiled programs and packed rows for the next start. ``allow_inexact``: go on also where
+    that cannot give the same bits as never stopping, and say so.
 
     Raises:
         ConfigError: when recipe and data do not go together.
-        CheckpointError: when ``resume_from`` cannot be used or a checkpoint cannot be written.
+        CheckpointError: when ``resume_from`` cannot be used, or not exactly.
         TrainingError: when the device has too little memory, or the numbers stay not finite.
     """
     recorder.phase("starting", 0)
@@ -66,13 +68,16 @@ def train(
         stored, step = None, 0
         if resume_from is not None:
             stored = read_metadata(resume_from)
-            require_continuable(stored, config, facts, recorder, resume_from)
+            require_continuable(stored, config, facts, where=resume_from)
             step = int(stored["step"])
         with planner.memory_message():
-            engine = None
+            engine, inexact = None, ""
             if step < config.steps:
-                engine = planner.engine(recorder, step=step)
+                before = ((stored or {}).get("engine") or {}).get("micro_batch")
+                engine = planner.engine(recorder, step=step, micro_batch=None if allow_inexact else before)
                 recorder.provenance({**told, **engine.facts()})
+                if stored is not None:
+                    inexact = require_exact(stored, config, facts, engine, allowed=allow_inexact)
             session = Session(
                 assembly=planner.assembly,
                 engine=engine,
@@ -84,8 +89,8 @@ def train(
                 root=checkpoint_dir,
                 facts=facts,
             )
-            with closing(session.meter):
-                session.begin(resume_from, stored)
+            with closing(session.saver), closing(session.meter):
+                session.begin(resume_from, stored, inexact=inexact)
                 return _run(session, [SaveCheckpoints(), Evaluate(), FreezeGarbage()])
 
 
@@ -101,11 +106,9 @@ def _run(session: Session, callbacks: Sequence[Callback]) -> TrainResult:
             session.update()
             for callback in callbacks:
                 callback.after_update(session)
-        session.meter.flush()
+        return session.complete()
     except StopRequestedError:
         return session.stop()
-    recorder.phase("finished", session.step)
-    return session.result("completed")
 
 
 def _make_evaluator(

@@ -4,10 +4,12 @@ The update is compiled for mere descriptions of its arrays, so that a recipe tha
 fit is refused before anything large exists.
 """
 
+import importlib.metadata
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import jax
 import numpy as np
@@ -16,11 +18,14 @@ from training import memory
 from training.assembly import Assembly, abstract_state, assemble
 from training.config import TrainConfig
 from training.data import AnyRows, round_up
+from training.device import cpu_threads
 from training.errors import TrainingError
 from training.free_memory import free_memory
 from training.memory import MemoryPlan
 from training.recorder import Recorder
 from training.step import CompiledStep, DeviceBatch, compile_step
+
+_LIBRARIES: Final = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,22 @@ class Engine:
         """Say what was compiled, as plain JSON values."""
         return {"micro_batch": self.micro_batch, "memory": self.plan.facts()}
 
+    def facts_that_decide(self) -> dict[str, Any]:
+        """Say all beyond recipe, data and code that the bits of an update depend on."""
+        device = self.assembly.device
+        return {
+            "micro_batch": self.micro_batch,
+            "attention": self.assembly.attention.name,
+            "compute_dtype": str(self.assembly.dtype),
+            "platform": device.platform,
+            "device_kind": device.device_kind,
+            "devices": 1,
+            # XLA splits sums on a CPU by the number of its threads.
+            **({"threads": cpu_threads()} if device.platform == "cpu" else {}),
+            "xla_flags": os.environ.get("XLA_FLAGS", ""),
+            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        }
+
 
 class Planner:
     """Compiles the update of a recipe, and of recipes near it, and knows what each would need."""
@@ -50,15 +71,19 @@ class Planner:
         self.assembly = assemble(config, device, rows=rows)
         self._engines: dict[TrainConfig, Engine] = {}
 
-    def engine(self, recorder: Recorder, *, step: int) -> Engine:
+    def engine(self, recorder: Recorder, *, step: int, micro_batch: int | None = None) -> Engine:
         """Compile the update, with the largest micro-batch that fits where that is left to us.
+
+        ``micro_batch`` is what was chosen at an earlier start, and is taken again.
 
         Raises:
             TrainingError: when it does not fit: by how much, and which changes would make it fit.
         """
         recorder.phase("compiling", step)
         config = self.config
-        if config.micro_batch == "auto":
+        if config.micro_batch == "auto" and micro_batch:
+            config = config.model_copy(update={"micro_batch": micro_batch})
+        elif config.micro_batch == "auto":
             rows = memory.largest_micro_batch(config, self.plan_of)
             config = config.model_copy(update={"micro_batch": rows})
             recorder.log(f"micro_batch=auto takes {rows} of {config.batch_size} rows at once.")

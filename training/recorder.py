@@ -13,12 +13,18 @@ Phase = Literal["starting", "compiling", "training", "evaluating", "saving", "ge
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """A checkpoint that is complete on disk."""
+    """A checkpoint that is complete on disk.
+
+    ``stall_seconds``: how long the loop stood still for it; ``write_seconds``: how long
+    writing and checking took beside the training.
+    """
 
     step: int
     path: str
     size_bytes: int
     metadata: Mapping[str, Any]
+    stall_seconds: float = 0.0
+    write_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,17 @@ class Recorder(Protocol):
     def checkpoint(self, info: CheckpointInfo) -> None:
         """Record a checkpoint that is complete on disk."""
 
+    def checkpoint_gone(self, step: int, path: str, why: str, freed_bytes: int = 0) -> None:
+        """Record that a checkpoint was deleted or set aside, and the bytes that this freed."""
+
     def evaluation(self, report: EvaluationReport) -> None:
         """Record an evaluation with its samples."""
 
-    def resumed(self, step: int) -> None:
-        """Say that training goes on after ``step``: what was recorded later is superseded."""
+    def resumed(self, step: int, inexact: str = "") -> None:
+        """Say that training goes on after ``step``: what was recorded later is superseded.
+
+        ``inexact`` says what makes this no exact continuation; empty: it is exact.
+        """
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
         """Record where and with what the process runs."""

@@ -1,24 +1,24 @@
-"""Whether a run may go on from a checkpoint, and whether that will be exact."""
+"""Whether a run may go on from a checkpoint, and whether that gives the same bits as never stopping."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from training.config import TrainConfig
-from training.errors import CheckpointError
-from training.recorder import Recorder
+from training.config import TrainConfig, make_config
+from training.errors import CheckpointError, ConfigError
+from training.planning import Engine
 
 # Fields that change neither the parameters nor a training metric.
-_HARMLESS: Final = {
+HARMLESS: Final = {
     "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
-    "save_every_steps", "keep_checkpoints",
+    "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
 }  # fmt: skip
 
 
 def require_continuable(
-    stored: Mapping[str, Any], config: TrainConfig, facts: Mapping[str, Any], recorder: Recorder, where: Path
+    stored: Mapping[str, Any], config: TrainConfig, facts: Mapping[str, Any], *, where: Path
 ) -> None:
-    """Refuse other data or too few steps; name recipe fields that make the resume not exact.
+    """Refuse a checkpoint of other data, or one beyond the last step.
 
     Raises:
         CheckpointError: saying what does not go together and what to do.
@@ -34,11 +34,59 @@ def require_continuable(
             f"Checkpoint {where} was trained on other data (content hash {str(before)[:12]}…, "
             f"now {str(now)[:12]}…). Resume with the dataset that it names: {stored.get('dataset_key')}."
         )
-    recipe = config.model_dump(mode="json")
-    changed = [
-        f"{name} {stored['config'].get(name)!r} → {value!r}"
-        for name, value in recipe.items()
-        if name not in _HARMLESS and stored["config"].get(name) != value
+
+
+def require_exact(
+    stored: Mapping[str, Any],
+    config: TrainConfig,
+    facts: Mapping[str, Any],
+    engine: Engine,
+    *,
+    allowed: bool,
+) -> str:
+    """Refuse to go on where that would not give the same bits, unless that is allowed.
+
+    A run that starts from another run's checkpoint is a new one, and may differ from it.
+
+    Returns:
+        What makes it not exact, in words; empty where it is exact.
+
+    Raises:
+        CheckpointError: naming each difference.
+    """
+    found = _recipe_differences(stored, config) + _engine_differences(stored, engine)
+    said = ", ".join(found)
+    same_run = stored.get("run_id") == facts.get("run_id")
+    if said and same_run and not allowed:
+        raise CheckpointError(
+            f"Going on after step {stored['step']} would not be exact: {said}. "
+            "Restore what was there before, or resume with --allow-inexact; the run then says so on its page."
+        )
+    return said
+
+
+def _recipe_differences(stored: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    try:
+        # With the defaults of fields that are newer than the checkpoint.
+        before = make_config(stored["config"]).model_dump(mode="json")
+    except ConfigError:
+        before = stored["config"]
+    return _differences(
+        {name: value for name, value in before.items() if name not in HARMLESS},
+        {name: value for name, value in config.model_dump(mode="json").items() if name not in HARMLESS},
+    )
+
+
+def _engine_differences(stored: Mapping[str, Any], engine: Engine) -> list[str]:
+    if "engine" not in stored:
+        return []
+    return _differences(stored["engine"], engine.facts_that_decide())
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name what is not the same; what only one side knows of cannot be compared."""
+    return [
+        f"{name} {before[name]} → {value}"
+        for name, value in now.items()
+        if name in before and before[name] != value
     ]
-    if changed:
-        recorder.log(f"Warning: not an exact resume, for the recipe has changed: {', '.join(changed)}.")

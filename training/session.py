@@ -1,21 +1,29 @@
 """One start of a run, from its first or restored state to its end."""
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from training import checkpoint_store
 from training.assembly import Assembly, Params, TrainState, first_state
-from training.checkpoints import amend, prepare_root, thin_out
+from training.checkpoints import prepare_root
 from training.data import AnyRows
 from training.evaluate import Evaluator, report_metrics
 from training.feed import Feed
+from training.generate import StopRequestedError
 from training.hashing import params_hash
 from training.metering import StepMeter
 from training.planning import Engine
 from training.recorder import EvaluationReport, Recorder
+from training.retention import Retention, quality
+from training.saving import Saver
 from training.step import CompiledStep
+
+# How often a run that is done looks for room for its last checkpoint.
+_ROOM_POLL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,7 @@ class TrainResult:
 
     ``final_loss`` is the training loss of the last update; ``params_hash`` is over the
     parameters at the end; ``evaluation`` the final one, None when stopped or without test examples.
+    ``saved_step`` is the newest step with a checkpoint on the disk, 0 without one.
     """
 
     status: Literal["completed", "stopped"]
@@ -31,6 +40,7 @@ class TrainResult:
     final_loss: float | None
     params_hash: str
     evaluation: EvaluationReport | None
+    saved_step: int
 
 
 class Session:
@@ -55,11 +65,13 @@ class Session:
         self.evaluator, self.recorder, self.root, self.facts = evaluator, recorder, root, facts
         self.feed = Feed(rows, self.config, self.assembly.device)
         self.meter = StepMeter(recorder, skip_limit=self.config.skip_limit)
+        self.saver = Saver(root, recorder=recorder, retention=Retention.of(self.config))
         self.state: TrainState
         self._compiled: CompiledStep
         self.step = 0
-        self.saved_step = self.evaluated_step = 0
+        self.evaluated_step = 0
         self.evaluation: EvaluationReport | None = None
+        self.best: dict[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -71,21 +83,28 @@ class Session:
         """What is evaluated: the moving average where there is one, else the parameters."""
         return self.assembly.weights(self.state)
 
-    def begin(self, resume_from: Path | None, stored: Mapping[str, Any] | None) -> None:
-        """Draw the first state, or take up that of a checkpoint with these metadata."""
+    def begin(self, resume_from: Path | None, stored: Mapping[str, Any] | None, *, inexact: str = "") -> None:
+        """Draw the first state, or take up that of a checkpoint with these metadata.
+
+        ``inexact`` says what makes that no exact continuation.
+        """
         if resume_from is None or stored is None:
             self.state = first_state(self.assembly)
         else:
             self.state = checkpoint_store.restore(resume_from, assembly=self.assembly)
             self.step = int(self.state.step)
             # A checkpoint of another run is no checkpoint of this one.
-            self.saved_step = self.step if resume_from.parent.resolve() == self.root.resolve() else 0
+            own = resume_from.parent.resolve() == self.root.resolve()
+            self.saver.durable_step = self.step if own else 0
             self.evaluated_step = self.step if stored.get("evaluated") else 0
+            self.best = stored.get("best")
             self.meter.loss = stored.get("loss")
-            self.recorder.resumed(self.step)
+            self.recorder.resumed(self.step, inexact)
             self.recorder.log(f"Resumed from {resume_from} after step {self.step}.")
-        for path in prepare_root(self.root, after_step=self.step):
-            self.recorder.log(f"Set aside as {path.name}: a checkpoint of a later step than this start's.")
+        for step, path in prepare_root(self.root, after_step=self.step).items():
+            self.recorder.checkpoint_gone(
+                step, str(self.root / str(step)), f"overtaken, set aside as {path.name}"
+            )
 
     def due(self, every: int) -> bool:
         """Tell whether something is due that comes every so many updates and after the last."""
@@ -114,23 +133,17 @@ class Session:
         self.meter.add(self.step, metrics, batch.real_tokens)
 
     def save(self) -> None:
-        """Write a checkpoint of this step and thin out older ones."""
+        """Begin to write a checkpoint of this step."""
         self.meter.flush()
         self.recorder.phase("saving", self.step)
-        info = checkpoint_store.save(
-            self.root,
-            self.state,
-            assembly=self.assembly,
-            facts={
-                **self.facts,
-                "evaluated": self.evaluated_step == self.step,
-                "micro_batch": self.engine.micro_batch if self.engine else None,
-            },
-            loss=self.meter.loss,
-        )
-        self.saved_step = self.step
-        self.recorder.checkpoint(info)
-        thin_out(self.root, keep=self.config.keep_checkpoints)
+        described = checkpoint_store.describe(self.assembly, step=self.step, loss=self.meter.loss)
+        engine = {"engine": self.engine.facts_that_decide()} if self.engine else {}
+        progress = {
+            "evaluated": self.evaluated_step == self.step,
+            "best": self.best,
+            "final": self.finished,
+        }
+        self.saver.save(self.state, step=self.step, facts={**self.facts, **engine, **progress, **described})
         self._back_to_training()
 
     def evaluate(self) -> None:
@@ -150,22 +163,54 @@ class Session:
             final=self.finished,
             should_stop=self.recorder.should_stop,
         )
-        self.recorder.metrics(self.step, report_metrics(report))
+        values = report_metrics(report)
+        self.recorder.metrics(self.step, values)
         self.recorder.evaluation(report)
         self.evaluated_step = self.step
         if self.finished:
             self.evaluation = report
-        if self.saved_step == self.step and (saved := self.root / str(self.step)).is_dir():
-            amend(saved, evaluated=True)
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._remember_best(finite)
+        self.saver.amend(self.step, evaluated=True, evaluation=finite, best=self.best)
         self._back_to_training()
+
+    def _remember_best(self, evaluation: dict[str, float]) -> None:
+        metric = self.config.best_metric
+        rank = quality(evaluation, metric, self.step)
+        before = quality(self.best["evaluation"], metric, self.best["step"]) if self.best else None
+        if rank is not None and (before is None or rank > before):
+            self.best = {"step": self.step, "evaluation": evaluation}
 
     def stop(self) -> TrainResult:
         """Save what is not saved yet, and end."""
         self.meter.flush()
-        if self.step > self.saved_step:
+        self.saver.wait()
+        if self.step > self.saver.durable_step:
             self.save()
+        self.recorder.phase("saving", self.step)
+        self.saver.wait()
         self.recorder.log(f"Stopped after step {self.step}, as asked.")
+        if self.saver.durable_step < self.step:
+            self.recorder.log(f"Warning: nothing after step {self.saver.durable_step} is saved.")
         return self.result("stopped")
+
+    def complete(self) -> TrainResult:
+        """Wait until the last step's checkpoint is on the disk, also for room on it, and end.
+
+        Raises:
+            StopRequestedError: when a stop was asked for while there was no room.
+        """
+        self.meter.flush()
+        self.saver.wait()
+        while self.saver.paused and self.saver.durable_step < self.step:
+            if self.recorder.should_stop():
+                raise StopRequestedError
+            if self.saver.may_resume():
+                self.save()
+                self.saver.wait()
+            time.sleep(_ROOM_POLL_S)
+        self.recorder.phase("finished", self.step)
+        return self.result("completed")
 
     def result(self, status: Literal["completed", "stopped"]) -> TrainResult:
         """Say how it ended."""
@@ -175,6 +220,7 @@ class Session:
             final_loss=self.meter.loss,
             params_hash=params_hash(self.state.params),
             evaluation=self.evaluation,
+            saved_step=self.saver.durable_step,
         )
 
     def _back_to_training(self) -> None:

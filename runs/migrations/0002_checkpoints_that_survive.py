@@ -4,25 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('runs', '0001_initial'),
+        ("runs", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='attempt',
-            name='inexact',
-            field=models.TextField(blank=True, help_text='what makes this start no exact continuation; empty: it is exact'),
+            model_name="attempt",
+            name="inexact",
+            field=models.TextField(
+                blank=True, help_text="what makes this start no exact continuation; empty: it is exact"
+            ),
         ),
         migrations.AddField(
-            model_name='checkpoint',
-            name='pinned',
-            field=models.BooleanField(default=False, help_text='kept whatever the retention says'),
+            model_name="checkpoint",
+            name="pinned",
+            field=models.BooleanField(default=False, help_text="kept whatever the retention says"),
         ),
         migrations.AddField(
-            model_name='checkpoint',
-            name='removed_why',
-            field=models.CharField(blank=True, help_text='who or what removed its files', max_length=200),
+            model_name="checkpoint",
+            name="removed_why",
+            field=models.CharField(blank=True, help_text="who or what removed its files", max_length=200),
         ),
     ]

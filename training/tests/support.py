@@ -68,7 +68,9 @@ class MemoryRecorder:
         self.points: list[tuple[int, dict[str, float]]] = []
         self.checkpoints: list[CheckpointInfo] = []
         self.evaluations: list[EvaluationReport] = []
+        self.gone: list[tuple[int, str, int]] = []
         self.resumes: list[int] = []
+        self.inexact = ""
         self.facts: dict[str, Any] = {}
         self.messages: list[str] = []
 
@@ -86,8 +88,12 @@ class MemoryRecorder:
     def evaluation(self, report: EvaluationReport) -> None:
         self.evaluations.append(report)
 
-    def resumed(self, step: int) -> None:
+    def checkpoint_gone(self, step: int, path: str, why: str, freed_bytes: int = 0) -> None:
+        self.gone.append((step, why, freed_bytes))
+
+    def resumed(self, step: int, inexact: str = "") -> None:
         self.resumes.append(step)
+        self.inexact = inexact
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
         self.facts = dict(facts)
@@ -115,6 +121,21 @@ class MemoryRecorder:
         ]
 
 
+class StopAfter(MemoryRecorder):
+    """Asks for a stop when the given number of updates was started, whatever is asked next."""
+
+    def __init__(self, updates: int) -> None:
+        super().__init__()
+        self.updates, self.asked_before_updates = updates, 0
+
+    def should_stop(self) -> bool:
+        # While it trains, the loop asks once before each update.
+        if self.phases[-1][0] == "training":
+            self.asked_before_updates += 1
+            return self.asked_before_updates > self.updates
+        return self.asked_before_updates >= self.updates
+
+
 def run_training(
     config: TrainConfig,
     root: Path,
@@ -125,6 +146,7 @@ def run_training(
     metadata: Mapping[str, Any] | None = None,
     train_count: int = 40,
     test_count: int = 0,
+    allow_inexact: bool = False,
 ) -> tuple[TrainResult, MemoryRecorder]:
     from training.device import select_device
 
@@ -141,5 +163,6 @@ def run_training(
         checkers={"chain": check_chain},
         metadata=metadata,
         cache_dir=cache_dir,
+        allow_inexact=allow_inexact,
     )
     return result, recorder

@@ -11,9 +11,10 @@ from training.checkpoints import (
     newest_sound_step_dir,
     prepare_root,
     read_metadata,
+    remove,
     seal,
+    set_aside_damaged,
     step_dirs,
-    thin_out,
     verify,
 )
 from training.errors import CheckpointError
@@ -26,6 +27,19 @@ def write(root, step, text="weights", **facts):
     (partial / "state" / "manifest").write_text("m")
     seal(partial, root / str(step), {"step": step, **facts})
     return root / str(step)
+
+
+def spoil(step_dir, damage):
+    data = step_dir / "state" / "d" / "data"
+    match damage:
+        case "truncate":
+            data.write_bytes(data.read_bytes()[:-1])
+        case "flip":
+            data.write_bytes(bytes([data.read_bytes()[0] ^ 1]) + data.read_bytes()[1:])
+        case "delete":
+            data.unlink()
+        case "metadata":
+            (step_dir / METADATA_NAME).write_text('{"step": 6')
 
 
 def test_the_newest_sound_checkpoint_is_found_by_number(tmp_path):
@@ -50,16 +64,7 @@ def test_an_unfinished_checkpoint_is_never_taken_for_complete(tmp_path):
 @pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "metadata"])
 def test_a_damaged_checkpoint_is_named_and_the_older_one_used(tmp_path, damage):
     older, newer = write(tmp_path, 5), write(tmp_path, 6)
-    data = newer / "state" / "d" / "data"
-    match damage:
-        case "truncate":
-            data.write_bytes(data.read_bytes()[:-1])
-        case "flip":
-            data.write_bytes(bytes([data.read_bytes()[0] ^ 1]) + data.read_bytes()[1:])
-        case "delete":
-            data.unlink()
-        case "metadata":
-            (newer / METADATA_NAME).write_text('{"step": 6')
+    spoil(newer, damage)
     with pytest.raises(CheckpointError, match=r"6 is damaged"):
         verify(newer)
     assert newest_sound_step_dir(tmp_path) == older
@@ -98,15 +103,27 @@ def test_a_start_sets_later_checkpoints_aside_and_clears_unfinished_ones(tmp_pat
     for step in (5, 10, 15):
         write(tmp_path, step)
     (tmp_path / ".partial-20-1").mkdir()
+    (tmp_path / ".removing-1").mkdir()
     aside = prepare_root(tmp_path, after_step=5)
-    assert sorted(path.name for path in aside) == [".set-aside-10-0", ".set-aside-15-0"]
+    assert {step: path.name for step, path in aside.items()} == {10: ".set-aside-10-0", 15: ".set-aside-15-0"}
     assert [step for step, _ in step_dirs(tmp_path)] == [5]
     assert not (tmp_path / ".partial-20-1").exists()
+    assert not (tmp_path / ".removing-1").exists()
 
 
-def test_only_the_newest_are_kept(tmp_path):
-    for step in (5, 10, 15, 20):
-        write(tmp_path, step)
-    deleted = thin_out(tmp_path, keep=2)
-    assert [path.name for path in deleted] == ["10", "5"]
-    assert [step for step, _ in step_dirs(tmp_path)] == [20, 15]
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "metadata"])
+def test_damaged_checkpoints_are_set_aside_by_name_down_to_the_newest_sound_one(tmp_path, damage):
+    older, newer = write(tmp_path, 5), write(tmp_path, 6)
+    spoil(newer, damage)
+    found, damaged = set_aside_damaged(tmp_path)
+    assert found == older
+    assert list(damaged) == [6]
+    assert ".set-aside-6-0" in damaged[6]
+    assert [step for step, _ in step_dirs(tmp_path)] == [5]
+
+
+def test_a_deleted_checkpoint_frees_all_its_bytes_and_says_how_many(tmp_path):
+    path = write(tmp_path, 5, text="x" * 1000)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert remove(path) == size > 1000
+    assert list(tmp_path.iterdir()) == []
