@@ -122,12 +122,12 @@ class Execution:
         )
 
     def _train(self) -> dict[str, Any]:
-        from training import checkpoints, loop
+        from training import loop
 
         run = self.run
         selected = self._select_device()
         root = Path(run.checkpoint_dir)
-        resume_from = self._resume_point(checkpoints.newest_sound_step_dir(root))
+        resume_from = self._resume_point(self._newest_sound(root))
         if resume_from is None:
             # Also what an earlier attempt recorded without a checkpoint is overtaken.
             self.recorder.resumed(0)
@@ -147,14 +147,28 @@ class Execution:
                 "content_hash": self.content_hash,
             },
             cache_dir=_cache_dir(),
+            allow_inexact=run.params.get("allow_inexact") == self.attempt.number,
         )
         return {
             "status": result.status,
             "step": result.step,
             "final_loss": result.final_loss,
             "params_hash": result.params_hash,
-            "reason": "stopped with a checkpoint" if result.status == "stopped" else "",
+            "reason": _how_stopped(result) if result.status == "stopped" else "",
         }
+
+    def _newest_sound(self, root: Path) -> Path | None:
+        """Find the newest checkpoint that is sound; damaged newer ones are named and set aside."""
+        from training import checkpoints
+
+        found, damaged = checkpoints.set_aside_damaged(root)
+        for step, what in damaged.items():
+            self.recorder.log(f"Warning: {what}")
+            self.recorder.checkpoint_gone(step, str(root / str(step)), f"damaged: {what}")
+        if damaged:
+            instead = f"the checkpoint of step {found.name}" if found else "step 0"
+            self.recorder.log(f"Going on from {instead} instead.")
+        return found
 
     def _resume_point(self, newest: Path | None) -> Path | None:
         """Give the checkpoint to start from: the one named for this attempt, else the run's newest.
@@ -268,6 +282,12 @@ def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
         _say(f"Run {run_id} is not claimed as attempt {attempt_number}; nothing to do.")
         return EXIT_STALE
     return Execution(attempt.run, attempt, supervisor_pid=supervisor_pid).carry_out()
+
+
+def _how_stopped(result: Any) -> str:
+    if result.saved_step == result.step:
+        return "stopped with a checkpoint"
+    return f"stopped; its newest checkpoint is of step {result.saved_step}, for the disk has no room"
 
 
 def _cache_dir() -> Path:

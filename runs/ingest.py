@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from django.db import DataError, transaction
-from django.utils import timezone
 
 from runs.benchmarks import store_benchmark
 from runs.journal import JOURNAL_NAME, read_events
@@ -23,7 +22,7 @@ from runs.states import Kind, Status
 log = logging.getLogger(__name__)
 
 POINTS_A_BATCH = 2000
-INGEST_FIELDS = ("journal_offset", "start_step", "end_step", "reason", "last_word")
+INGEST_FIELDS = ("journal_offset", "start_step", "end_step", "reason", "inexact", "last_word")
 # What a line raises that is JSON but not what the child wrote, or that no column can hold.
 UNSTORABLE = (DataError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -99,10 +98,16 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> None:
                 changes["phase"] = event["name"]
             case "resumed":
                 attempt.start_step = event["s"]
+                attempt.inexact = event.get("inexact", "")
                 changes["step"] = event["s"]
                 _supersede(attempt, event["s"])
             case "checkpoint":
                 _store_checkpoint(attempt, event, at)
+                points += _saving_times(attempt, event, at)
+            case "gone":
+                Checkpoint.objects.filter(run_id=attempt.run_id, path=event["path"], removed_at=None).update(
+                    removed_at=at, removed_why=event["why"][:200]
+                )
             case "evaluation":
                 _store_evaluation(attempt, event, at)
             case "provenance":
@@ -170,10 +175,15 @@ def _store_checkpoint(attempt: Attempt, event: dict[str, Any], at: dt.datetime) 
             "created_at": at,
         },
     )
-    for row in Checkpoint.objects.filter(run_id=attempt.run_id, removed_at=None):
-        if not row.on_disk:
-            row.removed_at = timezone.now()
-            row.save(update_fields=["removed_at"])
+
+
+def _saving_times(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> list[MetricPoint]:
+    times = {
+        "system/checkpoint_stall": event.get("stall_seconds"),
+        "system/checkpoint_time": event.get("write_seconds"),
+    }
+    values = {name: value for name, value in times.items() if value}
+    return _points(attempt, {"s": event["step"], "v": values}, at)
 
 
 def _store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:

@@ -61,14 +61,18 @@ class JournalRecorder:
         """Record a complete checkpoint, durably."""
         self._write("checkpoint", {"s": info.step, **_json_safe(asdict(info))}, durable=True)
 
+    def checkpoint_gone(self, step: int, path: str, why: str, freed_bytes: int = 0) -> None:
+        """Record that a checkpoint was deleted or set aside."""
+        self._write("gone", {"s": step, "path": path, "why": storable(why), "freed": freed_bytes})
+
     def evaluation(self, report: EvaluationReport) -> None:
         """Record an evaluation with its samples."""
         self._write("evaluation", {"s": report.step, **_json_safe(asdict(report))})
 
-    def resumed(self, step: int) -> None:
-        """Record that this attempt goes on after ``step``."""
+    def resumed(self, step: int, inexact: str = "") -> None:
+        """Record that this attempt goes on after ``step``, and what makes that not exact."""
         self.current_step = step
-        self._write("resumed", {"s": step})
+        self._write("resumed", {"s": step, "inexact": storable(inexact)})
 
     def provenance(self, facts: Mapping[str, Any]) -> None:
         """Record where and with what the process runs."""

@@ -125,11 +125,18 @@ class RunCommand(TunixCommand):
         return services.create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
 
     def carry_out(
-        self, run: Run, *, foreground: bool, detach: bool = False, resume_path: str | None = None
+        self,
+        run: Run,
+        *,
+        foreground: bool,
+        detach: bool = False,
+        resume_path: str | None = None,
+        allow_inexact: bool = False,
     ) -> Run:
         """Queue the run, supervise it here if wanted, and follow it to its end.
 
-        ``resume_path`` not None: take an interrupted run up, from that checkpoint if it is not empty.
+        ``resume_path`` not None: take an interrupted run up, from that checkpoint if it is not empty,
+        with ``allow_inexact`` also where that does not give the same bits.
 
         Raises:
             UserError: when its device is taken (foreground), with the run left queued by nobody.
@@ -137,7 +144,9 @@ class RunCommand(TunixCommand):
         if resume_path is None:
             services.enqueue_run(run, deliver=not foreground)
         else:
-            services.resume_run(run, deliver=not foreground, resume_path=resume_path)
+            services.resume_run(
+                run, deliver=not foreground, resume_path=resume_path, allow_inexact=allow_inexact
+            )
             run.refresh_from_db()
         if detach:
             self.say(f"Run {run.pk} is queued.")

@@ -25,6 +25,8 @@ UNITS = {
     "system/lowering_time": "s",
     "system/compile_time": "s",
     "system/first_step_time": "s",
+    "system/checkpoint_stall": "s",
+    "system/checkpoint_time": "s",
     "eval/answer_accuracy": "share",
     "eval/step_accuracy": "share",
 }

@@ -127,8 +127,17 @@ def start_draft(run: Run, *, actor: Actor = None) -> Run:
     return enqueue_run(run, actor=actor)
 
 
-def resume_run(run: Run, *, actor: Actor = None, deliver: bool = True, resume_path: str = "") -> Run:
+def resume_run(
+    run: Run,
+    *,
+    actor: Actor = None,
+    deliver: bool = True,
+    resume_path: str = "",
+    allow_inexact: bool = False,
+) -> Run:
     """Take an interrupted training up from its newest sound checkpoint, or ``resume_path``.
+
+    ``allow_inexact``: this one start may go on where that does not give the same bits.
 
     Raises:
         ConflictError: when the run is not an interrupted training.
@@ -140,10 +149,11 @@ def resume_run(run: Run, *, actor: Actor = None, deliver: bool = True, resume_pa
             f"only a training that is {states} can be resumed."
         )
     with transaction.atomic():
+        interrupted = Run.objects.filter(pk=run.pk, status__in=INTERRUPTED)
         if resume_path:
-            Run.objects.filter(pk=run.pk, status__in=INTERRUPTED).update(
-                resume_path=resume_path, resume_attempt=F("attempt") + 1
-            )
+            interrupted.update(resume_path=resume_path, resume_attempt=F("attempt") + 1)
+        if allow_inexact:
+            interrupted.update(params={**run.params, "allow_inexact": run.attempt + 1})
         return enqueue_run(run, actor=actor, deliver=deliver)
 
 

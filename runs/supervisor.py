@@ -24,6 +24,7 @@ from runs.journal import LOG_NAME, storable
 from runs.models import Attempt, Run
 from runs.processes import hostname, started_at
 from runs.states import Status
+from runs.stopping import EXIT_FORCED
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +182,8 @@ class _Supervision:
             return Status(word["status"]), word.get("reason", "")
         if trouble or exit_code is None:
             return Status.FAILED, trouble
+        if exit_code == EXIT_FORCED:
+            return Status.STOPPED, "a second signal ended it at once; its newest checkpoint is what it has"
         if self.stop_sent_at is not None and exit_code < 0:
             if not self.killed:
                 return Status.STOPPED, "stopped before its work began"

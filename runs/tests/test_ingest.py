@@ -1,6 +1,7 @@
 """From the journal into the database: everything once, in the face of crashes, damage and late writers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from django.db import OperationalError, connection
@@ -222,15 +223,31 @@ def test_the_evaluation_of_another_run_is_about_that_run(attempt):
     assert Evaluation.objects.get().made_by == grading.run
 
 
-def test_checkpoints_whose_folders_are_gone_are_marked_removed(attempt, tmp_path):
+def test_checkpoints_that_are_gone_are_marked_removed_with_the_reason(attempt, tmp_path):
     recorder = journal(attempt)
     recorder.checkpoint(checkpoint_info(tmp_path, 5))
-    ingest_attempt(attempt)
-    (tmp_path / "5").rmdir()
     recorder.checkpoint(checkpoint_info(tmp_path, 10))
+    recorder.checkpoint_gone(5, str(tmp_path / "5"), "retention", 1234)
     ingest_attempt(attempt)
-    assert Checkpoint.objects.get(step=5).removed_at is not None
+    gone = Checkpoint.objects.get(step=5)
+    assert gone.removed_at is not None
+    assert gone.removed_why == "retention"
     assert Checkpoint.objects.get(step=10).removed_at is None
+
+
+def test_what_a_save_took_becomes_points_of_its_step(attempt, tmp_path):
+    info = replace(checkpoint_info(tmp_path, 5), stall_seconds=0.25, write_seconds=2.5)
+    journal(attempt).checkpoint(info)
+    ingest_attempt(attempt)
+    points = MetricPoint.objects.filter(step=5).values_list("name", "value")
+    assert dict(points) == {"system/checkpoint_stall": 0.25, "system/checkpoint_time": 2.5}
+
+
+def test_a_start_that_is_not_exact_says_so(attempt):
+    journal(attempt).resumed(4, "micro_batch 4 → 8")
+    ingest_attempt(attempt)
+    attempt.refresh_from_db()
+    assert (attempt.start_step, attempt.inexact) == (4, "micro_batch 4 → 8")
 
 
 def test_the_last_word_fills_the_run(attempt):

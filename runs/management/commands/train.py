@@ -34,6 +34,12 @@ class Command(launching.RunCommand):
         )
         add_flag(parser, "--checkpoint-dir", type=Path, metavar="D", help="folder that gets D/<run>/<step>/")
         add_flag(parser, "--resume-from", metavar="latest|RUN|PATH", help="take an interrupted training up")
+        add_flag(
+            parser,
+            "--allow-inexact",
+            action="store_true",
+            help="resume also where that does not give the same bits, and say so on the run's page",
+        )
         add_flag(parser, "--name", default="", help="a name to find the run by")
         launching.add_mode_flags(parser)
 
@@ -42,6 +48,8 @@ class Command(launching.RunCommand):
             raise CommandError("Give --steps or --smoke-steps, not both.", returncode=2)
         if options["resume_from"] is None and not options["dataset"]:
             raise CommandError("Give --dataset KEY (or --resume-from).", returncode=2)
+        if options["allow_inexact"] and options["resume_from"] is None:
+            raise CommandError("--allow-inexact goes with --resume-from.", returncode=2)
         require_jax()
         if not (options["foreground"] or options["detach"]):
             launching.require_worker("the run")
@@ -93,7 +101,9 @@ class Command(launching.RunCommand):
             and not (plan.named_by_path and (changed or options["dataset"]))
         ):
             self._refuse_changes(plan.run, changed, options)
-            return self.carry_out(plan.run, resume_path=plan.named_path, **mode)
+            return self.carry_out(
+                plan.run, resume_path=plan.named_path, allow_inexact=options["allow_inexact"], **mode
+            )
         return self.carry_out(self._create(options, plan), **mode)
 
     def _refuse_changes(self, run: Run, changed: list[str], options: dict[str, Any]) -> None:
