@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def interrupt(
 
 
 def trials(count: int, draw: random.Random) -> Counter[str]:
-    """Interrupt one run after another until ``count`` signals met a child; compare each with the whole run."""
+    """Interrupt one run after another until ``count`` signals met a child; each must equal the whole run."""
     whole = history(Run.objects.get(pk=manage_json("train", *RECIPE, timeout=300)["run_id"]))
     met: Counter[str] = Counter()
     moments = itertools.cycle(MOMENTS)
@@ -133,9 +134,8 @@ def trials(count: int, draw: random.Random) -> Counter[str]:
             supervisor = start_manage(*words)
             attempt = run.attempt + 1 if run else 1
             try:
-                known, before = run, last.pk
                 where = (
-                    interrupt(supervisor, lambda: _current(known, before, attempt), moment, draw)
+                    interrupt(supervisor, partial(_current, run, last.pk, attempt), moment, draw)
                     if met.total() < count
                     else ""
                 )
