@@ -5,16 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from training.config import HARMLESS_FIELDS
+
 Category = Literal["recipe", "data", "code", "packages", "device", "environment"]
 NOT_RECORDED: Final = "not recorded"
-
-# Fields of a recipe that change neither the parameters nor a training metric.
-HARMLESS_FIELDS: Final = frozenset(
-    {
-        "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
-        "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
-    }
-)  # fmt: skip
 
 # The first rule whose beginning a dotted name has decides; names without a rule are not compared.
 _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
