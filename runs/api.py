@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
 from datasets_app.selectors import resolve_dataset
@@ -10,6 +10,7 @@ from runs import selectors, services
 from runs.devices import inventory, resolve_device
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
+from runs.recipes import write_recipe
 from runs.schemas import (
     AttemptOut,
     BenchmarkListOut,
@@ -93,6 +94,15 @@ def create_run(request: HttpRequest, payload: RunIn) -> Status[RunDetailOut]:
 def get_run(request: HttpRequest, run_id: PositiveId) -> RunDetailOut:
     """Give a run with its config, result and provenance."""
     return RunDetailOut.of(_run(run_id))
+
+
+@training_router.get("runs/{run_id}/recipe", response={200: str, **ERRORS}, auth=READ, summary="Recipe file")
+def recipe(request: HttpRequest, run_id: PositiveId) -> HttpResponse:
+    """Give the recipe of a training as TOML, for `train --recipe FILE`."""
+    run = _run(run_id)
+    response = HttpResponse(write_recipe(run), content_type="application/toml; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.toml"'
+    return response
 
 
 @training_router.post("runs/{run_id}/stop", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Stop")

@@ -10,7 +10,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datasets_app.models import Dataset
 from runs.models import Run
@@ -22,13 +24,36 @@ from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 
 RECIPE_VERSION: Final = 1
 MAX_BYTES: Final = 1 << 20
-_TABLES: Final = {
-    "": {"recipe_version": int, "made_by": str, "made_from_run": int, "name": str},
-    "dataset": {"key": str, "content_hash": str, "get": str},
-    "expected": {"config_hash": str, "step": int, "final_loss": float, "params_hash": str},
-    "facts": {},
-}
-_REQUIRED: Final = ("recipe_version", "dataset", "config")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Data(_Table):
+    key: str
+    content_hash: str
+    get: str = ""
+
+
+class _Expected(_Table):
+    config_hash: str
+    step: int
+    final_loss: float | None = None
+    params_hash: str
+
+
+class _File(_Table):
+    """What stands in a file; ``facts`` are for people."""
+
+    recipe_version: Literal[1]
+    made_by: str = ""
+    made_from_run: int = 0
+    name: Annotated[str, Field(max_length=300)] = ""
+    dataset: _Data
+    config: dict[str, Any]
+    expected: _Expected | None = None
+    facts: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +86,12 @@ class Recipe:
         row = found.filter(key=self.dataset_key).order_by("-id").first() or found.order_by("-id").first()
         if row is not None:
             return row
-        same_key = Dataset.objects.filter(key=self.dataset_key, published_at__isnull=False).order_by("-id")
-        other = f" Of that key there is only {found.address}." if (found := same_key.first()) else ""
+        same_key = Dataset.objects.filter(key=self.dataset_key, published_at__isnull=False)
+        newest = same_key.order_by("-id").first()
+        other = f" Of that key there is {newest.address}." if newest else ""
+        wanted = f"{self.dataset_key}@{self.content_hash[:12]}"
         raise NotFoundError(
-            f"The recipe's dataset {self.dataset_key}@{self.content_hash[:12]} is not in this database.{other}",
+            f"The recipe's dataset {wanted} is not in this database.{other}",
             hint=f"Get it with: {self.get_dataset}" if self.get_dataset else "Import it first.",
         )
 
@@ -149,7 +176,8 @@ def read_recipe(path: Path) -> Recipe:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise NotFoundError(
-            f"There is no recipe file {str(path)!r}.", hint="Write one with: manage.py export_recipe RUN -o FILE"
+            f"There is no recipe file {str(path)!r}.",
+            hint="Write one with: manage.py export_recipe RUN -o FILE",
         ) from None
     except OSError as error:
         raise InvalidInputError(f"The recipe file {str(path)!r} cannot be read: {error.strerror}.") from error
@@ -171,56 +199,36 @@ def parse_recipe(raw: bytes) -> Recipe:
         found = tomllib.loads(raw.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidInputError(f"this is no TOML: {error}.") from error
-    version = found.get("recipe_version")
-    if version != RECIPE_VERSION:
+    if "recipe_version" in found and found["recipe_version"] != RECIPE_VERSION:
         raise InvalidInputError(
-            f"recipe_version is {version!r}; this version of the project reads {RECIPE_VERSION}."
+            f"recipe_version is {found['recipe_version']!r}; this project reads {RECIPE_VERSION}."
         )
-    if missing := [name for name in _REQUIRED if name not in found]:
-        raise InvalidInputError(f"{', '.join(missing)} missing.")
-    top = {name: value for name, value in found.items() if name not in (*_TABLES, "config")}
-    _check("", top)
-    for table in ("dataset", "expected"):
-        _check(table, found.get(table, {}))
-    if not isinstance(found["config"], dict):
-        raise InvalidInputError("config is no table.")
-    for name in ("key", "content_hash"):
-        if name not in found["dataset"]:
-            raise InvalidInputError(f"dataset.{name} missing.")
-    if missing := TrainConfig.model_fields.keys() - found["config"].keys():
-        raise InvalidInputError(f"config.{', config.'.join(sorted(missing))} missing; a recipe names every field.")
     try:
-        config = make_config(found["config"])
+        file = _File.model_validate(found)
+    except ValidationError as error:
+        raise InvalidInputError(_explain(error)) from error
+    if missing := sorted(TrainConfig.model_fields.keys() - file.config.keys()):
+        raise InvalidInputError(f"config lacks {', '.join(missing)}; a recipe names every field.")
+    try:
+        config = make_config(file.config)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from error
-    expected = found.get("expected", {})
+    expected = file.expected
     return Recipe(
         config=config,
-        dataset_key=found["dataset"]["key"],
-        content_hash=found["dataset"]["content_hash"],
-        get_dataset=found["dataset"].get("get", ""),
+        dataset_key=file.dataset.key,
+        content_hash=file.dataset.content_hash,
+        get_dataset=file.dataset.get,
         sha256=hashlib.sha256(raw).hexdigest(),
-        name=found.get("name", ""),
-        expected=expected if expected.get("config_hash") == config_hash(config) else {},
+        name=file.name,
+        expected=expected.model_dump() if expected and expected.config_hash == config_hash(config) else {},
     )
 
 
-def _check(table: str, values: Any) -> None:
-    """Refuse names that are not known and values of another type."""
-    if not isinstance(values, dict):
-        raise InvalidInputError(f"{table} is no table.")
-    known = _TABLES[table]
-    for name, value in values.items():
-        dotted = f"{table}.{name}" if table else name
-        if name not in known:
-            raise InvalidInputError(f"{dotted} is not known; there are {', '.join(known)}.")
-        kind = known[name]
-        # True is an int to Python, and nobody's count.
-        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-            raise InvalidInputError(f"{dotted} is {value!r}, which is no {_KINDS[kind]}.")
-
-
-_KINDS: Final = {int: "whole number", str: "text", float: "number"}
+def _explain(error: ValidationError) -> str:
+    found = error.errors(include_url=False)
+    named = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in found[:5])
+    return "; ".join(named) + "."
 
 
 def _facts(run: Run) -> dict[str, Any]:

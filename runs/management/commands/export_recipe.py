@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from runs.recipes import write_recipe
 from runs.selectors import get_run
-from tunix_site.commands import TunixCommand, add_flag
+from tunix_site.commands import TunixCommand
 from tunix_site.errors import UserError
 
 
@@ -18,7 +18,7 @@ class Command(TunixCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("run", metavar="RUN", help="the run's number")
-        add_flag(parser, "-o", "--output", type=Path, metavar="FILE", help="default: standard output")
+        parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
 
     def run(self, **options: Any) -> dict[str, Any] | None:
         run = get_run(run_id=options["run"])

@@ -10,6 +10,7 @@ from runs import launching
 from runs.devices import require_jax
 from runs.evaluating import in_words
 from runs.models import Run
+from runs.recipes import Recipe, read_recipe, verdict_on
 from runs.resuming import ResumePlan, plan_resume
 from runs.states import Kind, Status
 from training.config import TrainConfig
@@ -18,6 +19,7 @@ from tunix_site.errors import UserError
 
 # Flags that describe a new recipe; a resumed run keeps its own.
 RECIPE_FLAGS = ("steps", "smoke_steps", "model", "overrides", "save_every_steps")
+FLAG_OF = {"overrides": "set"}
 
 
 class Command(launching.RunCommand):
@@ -35,6 +37,9 @@ class Command(launching.RunCommand):
         add_flag(parser, "--checkpoint-dir", type=Path, metavar="D", help="folder that gets D/<run>/<step>/")
         add_flag(parser, "--resume-from", metavar="latest|RUN|PATH", help="take an interrupted training up")
         add_flag(
+            parser, "--recipe", type=Path, metavar="FILE", help="repeat the training that a file describes"
+        )
+        add_flag(
             parser,
             "--allow-inexact",
             action="store_true",
@@ -46,16 +51,20 @@ class Command(launching.RunCommand):
     def run(self, **options: Any) -> dict[str, Any] | None:
         if options["smoke_steps"] is not None and options["steps"] is not None:
             raise CommandError("Give --steps or --smoke-steps, not both.", returncode=2)
-        if options["resume_from"] is None and not options["dataset"]:
-            raise CommandError("Give --dataset KEY (or --resume-from).", returncode=2)
+        self._refuse_beside_a_recipe(options)
+        if not (options["resume_from"] or options["recipe"] or options["dataset"]):
+            raise CommandError("Give --dataset KEY (or --recipe, or --resume-from).", returncode=2)
         if options["allow_inexact"] and options["resume_from"] is None:
             raise CommandError("--allow-inexact goes with --resume-from.", returncode=2)
+        recipe = read_recipe(options["recipe"]) if options["recipe"] else None
         require_jax()
         if not (options["foreground"] or options["detach"]):
             launching.require_worker("the run")
         mode: dict[str, Any] = {"foreground": options["foreground"], "detach": options["detach"]}
         if options["resume_from"] is not None:
             run = self._resume(plan_resume(options["resume_from"], dataset=options["dataset"]), options, mode)
+        elif recipe is not None:
+            run = self.carry_out(self._follow_recipe(recipe, options), **mode)
         else:
             run = self.carry_out(self._create(options), **mode)
         if not options["detach"]:
@@ -80,6 +89,32 @@ class Command(launching.RunCommand):
             parent=plan.run if plan else None,
             parent_step=plan.step if plan else None,
             resume_path=str(plan.step_dir) if plan else "",
+            checkpoint_root=options["checkpoint_dir"],
+        )
+
+    def _refuse_beside_a_recipe(self, options: dict[str, Any]) -> None:
+        """A recipe is whole: flags beside it would make another one."""
+        names = ("resume_from", "dataset", *RECIPE_FLAGS)
+        given = [name for name in names if options[name] not in (None, [])]
+        if options["recipe"] and given:
+            flags = ", ".join(f"--{FLAG_OF.get(name, name).replace('_', '-')}" for name in given)
+            raise CommandError(
+                f"--recipe says what is trained, so it does not go with {flags}. Edit the file instead.",
+                returncode=2,
+            )
+
+    def _follow_recipe(self, recipe: Recipe, options: dict[str, Any]) -> Run:
+        dataset = recipe.dataset()
+        if not recipe.expected:
+            self.say("The recipe expects no certain end: it has none, or its config was changed.")
+        return self.create_run(
+            kind=Kind.TRAIN,
+            config=recipe.config,
+            device=launching.device_from_flags(options),
+            dataset=dataset,
+            total_steps=recipe.config.steps,
+            name=options["name"] or recipe.name,
+            params=recipe.params(),
             checkpoint_root=options["checkpoint_dir"],
         )
 
@@ -143,6 +178,9 @@ class Command(launching.RunCommand):
         evaluation = run.evaluations.filter(superseded=False).order_by("-final", "-step").first()
         if evaluation is not None:
             self.say(f"Held-out answers right: {in_words(evaluation)}.")
+        matches = verdict_on(run)
+        if matches is not None:
+            self.say("The parameters are " + ("" if matches else "NOT ") + "those that the recipe expects.")
         if run.status == Status.STOPPED:
             self.say(f"Go on with: manage.py train --resume-from {run.pk}")
         self.say(f"Its page: {run.address}")
@@ -162,5 +200,6 @@ def report(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "device": run.device_kind,
         "checkpoint_dir": run.checkpoint_dir,
+        "as_the_recipe_expects": verdict_on(run),
         "url": run.address,
     }
