@@ -6,8 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
 from datasets_app.selectors import resolve_dataset
-from runs import selectors, services
+from runs import history, selectors, services
 from runs.devices import inventory, resolve_device
+from runs.forking import clone_run as clone
+from runs.forking import fork_run
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
 from runs.recipes import write_recipe
@@ -15,10 +17,13 @@ from runs.schemas import (
     AttemptOut,
     BenchmarkListOut,
     CheckpointOut,
+    CloneIn,
     DevicesOut,
     EvaluationOut,
+    ForkIn,
     LogOut,
     MetricsOut,
+    ResumeIn,
     RunDetailOut,
     RunIn,
     RunListOut,
@@ -41,6 +46,7 @@ devices_router = Router(tags=["devices"])
 
 MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
 MAX_NAMES = 50
+MAX_ROWS = 10_000
 
 
 def _run(run_id: int) -> Run:
@@ -122,15 +128,37 @@ def start_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
 @training_router.post(
     "runs/{run_id}/resume", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Resume"
 )
-def resume_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
+def resume_run(request: HttpRequest, run_id: PositiveId, payload: ResumeIn | None = None) -> RunOut:
     """Queue an interrupted training again, from its newest sound checkpoint."""
-    return RunOut.of(services.resume_run(_run(run_id), actor=require(request, "operate").user))
+    user = require(request, "operate").user
+    allow = payload is not None and payload.allow_inexact
+    return RunOut.of(services.resume_run(_run(run_id), actor=user, allow_inexact=allow))
 
 
 @training_router.post("runs/{run_id}/clone", response={201: RunOut, **ERRORS}, auth=OPERATE, summary="Clone")
-def clone_run(request: HttpRequest, run_id: PositiveId) -> Status[RunOut]:
-    """Write a new draft with the recipe of a run."""
-    return Status(201, RunOut.of(services.clone_run(_run(run_id), actor=require(request, "operate").user)))
+def clone_run(request: HttpRequest, run_id: PositiveId, payload: CloneIn | None = None) -> Status[RunOut]:
+    """Write a new draft with the recipe of a run, or with some fields changed."""
+    user, wanted = require(request, "operate").user, payload or CloneIn()
+    return Status(201, RunOut.of(clone(_run(run_id), changes=wanted.changes, name=wanted.name, actor=user)))
+
+
+@training_router.post(
+    "runs/{run_id}/fork", response={201: RunDetailOut, **ERRORS}, auth=OPERATE, summary="Fork"
+)
+def fork(request: HttpRequest, run_id: PositiveId, payload: ForkIn) -> Status[RunDetailOut]:
+    """Start a new run from a checkpoint of this one, with some fields of the recipe changed."""
+    user = require(request, "operate").user
+    run = fork_run(
+        _run(run_id),
+        step=payload.step,
+        changes=payload.changes,
+        name=payload.name,
+        actor=user,
+        origin=f"POST /api/training/runs/{run_id}/fork",
+    )
+    if payload.start:
+        services.enqueue_run(run, actor=user)
+    return Status(201, RunDetailOut.of(run))
 
 
 @training_router.get(
@@ -144,17 +172,26 @@ def metrics(
     to_step: StepNumber | None = None,
     max_points: MaxPoints = DEFAULT_POINTS,
     after: Annotated[str, Query(max_length=40, description="cursor of an earlier answer")] = "",
+    superseded: Annotated[bool, Query(description="also what later attempts have overtaken")] = False,
+    ancestors: Annotated[bool, Query(description="also the curves of the runs it came from")] = False,
 ) -> MetricsOut:
-    """Give series of a run. Long ones come in buckets with their true minimum and maximum."""
+    """Give series of a run. Long ones come in buckets with their true minimum and maximum.
+
+    What ``superseded`` and ``ancestors`` add comes with a first answer and with one that says ``reset``.
+    """
     run = _run(run_id)
+    wanted = [name for name in names.split(",") if name][:MAX_NAMES]
     series, cursor, reset = read_series(
         run=run,
-        names=[name for name in names.split(",") if name][:MAX_NAMES],
+        names=wanted,
         from_step=from_step,
         to_step=to_step,
         max_points=max_points,
         after=Cursor.parse(after) if after else None,
     )
+    if not after or reset:
+        series += history.overtaken_series(run, names=wanted, max_points=max_points) if superseded else []
+        series += history.ancestor_series(run, names=wanted, max_points=max_points) if ancestors else []
     return MetricsOut(
         run_id=run.pk,
         status=run.status,
@@ -173,9 +210,14 @@ def metrics(
     auth=READ,
     summary="Checkpoints",
 )
-def checkpoints(request: HttpRequest, run_id: PositiveId) -> list[CheckpointOut]:
+def checkpoints(
+    request: HttpRequest,
+    run_id: PositiveId,
+    superseded: Annotated[bool, Query(description="also overtaken and removed ones")] = False,
+) -> list[CheckpointOut]:
     """List the checkpoints of a run that were not removed, newest first."""
-    return [CheckpointOut.of(row) for row in selectors.live_checkpoints(run=_run(run_id))]
+    rows = selectors.all_checkpoints if superseded else selectors.live_checkpoints
+    return [CheckpointOut.of(row) for row in rows(run=_run(run_id))[:MAX_ROWS]]
 
 
 @training_router.get(
@@ -184,9 +226,14 @@ def checkpoints(request: HttpRequest, run_id: PositiveId) -> list[CheckpointOut]
     auth=READ,
     summary="Evaluations",
 )
-def evaluations(request: HttpRequest, run_id: PositiveId) -> list[EvaluationOut]:
+def evaluations(
+    request: HttpRequest,
+    run_id: PositiveId,
+    superseded: Annotated[bool, Query(description="also overtaken ones")] = False,
+) -> list[EvaluationOut]:
     """List the evaluations of a run's model, by step."""
-    return [EvaluationOut.of(row) for row in selectors.run_evaluations(run=_run(run_id))]
+    rows = selectors.run_evaluations(run=_run(run_id), superseded=superseded)
+    return [EvaluationOut.of(row) for row in rows[:MAX_ROWS]]
 
 
 @training_router.get(
@@ -204,7 +251,7 @@ def samples(
     run = _run(run_id)
     found: Evaluation | None
     if evaluation is not None:
-        found = selectors.run_evaluations(run=run).filter(pk=evaluation).first()
+        found = selectors.run_evaluations(run=run, superseded=True).filter(pk=evaluation).first()
         if found is None:
             raise NotFoundError(f"Run {run_id} has no evaluation {evaluation}.")
     else:

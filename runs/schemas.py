@@ -40,6 +40,30 @@ class RunIn(Schema):
         return config
 
 
+class ResumeIn(Schema):
+    """How an interrupted run is taken up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    allow_inexact: bool = Field(False, description="also where that does not give the same bits")
+
+
+class CloneIn(Schema):
+    """What is to be other in a clone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    changes: dict[str, Any] = Field({}, max_length=100, description="fields of the training config")
+    name: str = Field("", max_length=300)
+
+
+class ForkIn(CloneIn):
+    """A new run from a checkpoint."""
+
+    step: StepNumber = Field(description="the checkpoint's step")
+    start: bool = Field(True, description="false: leave it a draft")
+
+
 class RunOut(Schema):
     """A run as it stands."""
 
@@ -126,6 +150,9 @@ class SeriesOut(Schema):
     max: list[float | None]
     count: list[int]
     non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
+    attempt: int | None = Field(description="with superseded: the attempt that recorded it")
+    superseded: bool = Field(description="whether a later attempt has overtaken these points")
+    run_id: int | None = Field(description="set where this is the curve of a run that this one came from")
 
     @classmethod
     def of(cls, series: Series) -> "SeriesOut":
@@ -157,6 +184,9 @@ class CheckpointOut(Schema):
     size_bytes: int
     on_disk: bool
     superseded: bool
+    pinned: bool
+    removed_at: datetime | None
+    removed_why: str
     created_at: datetime
     metadata: dict[str, Any]
 
@@ -183,6 +213,7 @@ class EvaluationOut(Schema):
     loss: float | None
     seconds: float
     generated_tokens: int
+    superseded: bool
     created_at: datetime
 
     @classmethod
@@ -190,7 +221,7 @@ class EvaluationOut(Schema):
         """Describe an evaluation."""
         same = (
             "id step split final n correct answer_accuracy step_accuracy loss seconds generated_tokens "
-            "created_at"
+            "superseded created_at"
         )
         return cls(
             **{name: getattr(row, name) for name in same.split()},
@@ -252,6 +283,7 @@ class AttemptOut(Schema):
     child_pid: int | None
     start_step: int
     end_step: int | None
+    inexact: str
     started_at: datetime
     finished_at: datetime | None
 

@@ -10,6 +10,8 @@ from django.utils import timezone
 from datasets_app.models import Dataset
 from runs.models import Checkpoint, Evaluation, Run, Sample, Worker
 from runs.states import INTERRUPTED, Kind
+from training.config import TrainConfig
+from training.retention import quality
 from tunix_site.errors import InvalidInputError, NotFoundError
 
 WORKER_FRESH_S = 20
@@ -67,8 +69,8 @@ def newest_interrupted_run(*, dataset_key: str | None) -> Run:
 def find_checkpoint(*, run: Run, which: str) -> Checkpoint:
     """Find a checkpoint of a run that is still on disk: ``latest``, ``best`` or a step number.
 
-    ``best`` is the highest answer accuracy in an evaluation of that step, then the lowest
-    evaluation loss, then the later step.
+    ``best`` is what the run's ``best_metric`` says of the evaluation of that step, then the
+    lowest evaluation loss, then the later step.
 
     Raises:
         InvalidInputError: for a text that is none of the three.
@@ -98,15 +100,19 @@ def _quality(row: Checkpoint) -> tuple[float, float, int]:
     evaluation = (
         Evaluation.objects.filter(made_by=row.run_id, step=row.step, superseded=False).order_by("-n").first()
     )
-    if evaluation is None:
-        return (-1.0, float("-inf"), row.step)
-    loss = evaluation.loss if evaluation.loss is not None else float("inf")
-    return (evaluation.answer_accuracy, -loss, row.step)
+    values = evaluation.metrics if evaluation else {}
+    metric = row.run.config.get("best_metric", TrainConfig.model_fields["best_metric"].default)
+    return quality(values, metric, row.step) or (float("-inf"), float("-inf"), row.step)
 
 
 def live_checkpoints(*, run: Run) -> QuerySet[Checkpoint]:
     """List the run's checkpoints, newest step first, without superseded and removed ones."""
-    return Checkpoint.objects.filter(run=run, superseded=False, removed_at=None).order_by("-step", "-attempt")
+    return all_checkpoints(run=run).filter(superseded=False, removed_at=None)
+
+
+def all_checkpoints(*, run: Run) -> QuerySet[Checkpoint]:
+    """List every checkpoint that the run ever had, newest step first."""
+    return Checkpoint.objects.filter(run=run).order_by("-step", "-attempt")
 
 
 def run_of_checkpoint_path(*, step_dir: Path) -> Run | None:
@@ -114,11 +120,10 @@ def run_of_checkpoint_path(*, step_dir: Path) -> Run | None:
     return Run.objects.filter(kind=Kind.TRAIN, checkpoint_dir=str(step_dir.parent)).order_by("-id").first()
 
 
-def run_evaluations(*, run: Run) -> QuerySet[Evaluation]:
-    """List the evaluations of a run's model, by step, without superseded ones."""
-    return (
-        Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").order_by("step", "id")
-    )
+def run_evaluations(*, run: Run, superseded: bool = False) -> QuerySet[Evaluation]:
+    """List the evaluations of a run's model, by step, with the superseded ones only where asked."""
+    rows = Evaluation.objects.filter(run=run).select_related("dataset").order_by("step", "id")
+    return rows if superseded else rows.filter(superseded=False)
 
 
 def headline_evaluation(*, run: Run) -> Evaluation | None:

@@ -34,7 +34,11 @@ UNITS = {
 
 @dataclass(slots=True)
 class Series:
-    """One metric of one run; the lists have one entry a shown point or bucket."""
+    """One metric of one run; the lists have one entry a shown point or bucket.
+
+    ``attempt`` and ``superseded`` are set where it holds what later attempts have overtaken,
+    ``run_id`` where it is the curve of another run.
+    """
 
     name: str
     unit: str
@@ -45,6 +49,9 @@ class Series:
     max: list[float | None] = field(default_factory=list)
     count: list[int] = field(default_factory=list)
     non_finite: list[int] = field(default_factory=list)
+    attempt: int | None = None
+    superseded: bool = False
+    run_id: int | None = None
 
     @property
     def shown(self) -> int:
@@ -113,7 +120,16 @@ def read_series(
         for series in new:
             series.total_points = points.filter(name=series.name).count()
         return new, cursor, False
-    return [_read_one(points.filter(name=name), name, max_points) for name in _names(points)], cursor, reset
+    return read_points(points, max_points=max_points), cursor, reset
+
+
+def read_points(
+    points: QuerySet[MetricPoint], *, names: Sequence[str] = (), max_points: int = DEFAULT_POINTS
+) -> list[Series]:
+    """Read series of any points that have one value a name and step, bucketed to ``max_points`` each."""
+    if names:
+        points = points.filter(name__in=names)
+    return [_read_one(points.filter(name=name), name, max_points) for name in _names(points)]
 
 
 def _names(points: QuerySet[MetricPoint]) -> list[str]:

@@ -157,24 +157,6 @@ def resume_run(
         return enqueue_run(run, actor=actor, deliver=deliver)
 
 
-def clone_run(run: Run, *, actor: Actor = None) -> Run:
-    """Write a new draft with the recipe of ``run``, starting at step 0."""
-    return create_run(
-        kind=Kind(run.kind),
-        config=TrainConfig.model_validate(run.config),
-        device=Device(
-            kind=run.device_kind, index=run.device_index, uuid=run.device_uuid, name=run.device_name
-        ),
-        dataset=run.dataset,
-        total_steps=run.total_steps,
-        params=run.params,
-        name=run.name,
-        parent=run,
-        checkpoint_root=Path(run.checkpoint_dir).parent,
-        actor=actor,
-    )
-
-
 def claim_run(*, run_id: int, attempt: int, host: str, pid: int, pid_started: float | None) -> Attempt | None:
     """Take a queued run with its device, for exactly one supervisor.
 

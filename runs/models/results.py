@@ -104,6 +104,15 @@ class Evaluation(models.Model):
     def __str__(self) -> str:
         return f"run {self.run_id}, step {self.step}: {self.correct}/{self.n}"
 
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Its figures under the names that metrics have."""
+        return {
+            "eval/loss": self.loss,
+            "eval/answer_accuracy": self.answer_accuracy,
+            "eval/step_accuracy": self.step_accuracy,
+        }
+
 
 class Sample(models.Model):
     """One held-out prompt of an evaluation, what the model wrote, and the verdicts."""
