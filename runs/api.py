@@ -39,6 +39,7 @@ training_router = Router(tags=["training"])
 devices_router = Router(tags=["devices"])
 
 MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
+Superseded = Annotated[bool, Query(description="true: with what resumes overtook")]
 MAX_NAMES = 50
 
 
@@ -124,7 +125,12 @@ def clone_run(request: HttpRequest, run_id: PositiveId) -> Status[RunOut]:
 
 
 @training_router.get(
-    "runs/{run_id}/metrics", response={200: MetricsOut, **ERRORS}, auth=READ, summary="Metrics"
+    "runs/{run_id}/metrics",
+    response={200: MetricsOut, **ERRORS},
+    auth=READ,
+    summary="Metrics",
+    # A series of the main curve has no word of attempts; null members of its lists stay.
+    exclude_none=True,
 )
 def metrics(
     request: HttpRequest,
@@ -134,6 +140,7 @@ def metrics(
     to_step: StepNumber | None = None,
     max_points: MaxPoints = DEFAULT_POINTS,
     after: Annotated[str, Query(max_length=40, description="cursor of an earlier answer")] = "",
+    superseded: Superseded = False,
 ) -> MetricsOut:
     """Give series of a run. Long ones come in buckets with their true minimum and maximum."""
     run = _run(run_id)
@@ -144,6 +151,7 @@ def metrics(
         to_step=to_step,
         max_points=max_points,
         after=Cursor.parse(after) if after else None,
+        superseded=superseded,
     )
     return MetricsOut(
         run_id=run.pk,
@@ -163,9 +171,13 @@ def metrics(
     auth=READ,
     summary="Checkpoints",
 )
-def checkpoints(request: HttpRequest, run_id: PositiveId) -> list[CheckpointOut]:
+def checkpoints(
+    request: HttpRequest, run_id: PositiveId, superseded: Superseded = False
+) -> list[CheckpointOut]:
     """List the checkpoints of a run that were not removed, newest first."""
-    return [CheckpointOut.of(row) for row in selectors.live_checkpoints(run=_run(run_id))]
+    return [
+        CheckpointOut.of(row) for row in selectors.live_checkpoints(run=_run(run_id), superseded=superseded)
+    ]
 
 
 @training_router.get(
@@ -174,9 +186,13 @@ def checkpoints(request: HttpRequest, run_id: PositiveId) -> list[CheckpointOut]
     auth=READ,
     summary="Evaluations",
 )
-def evaluations(request: HttpRequest, run_id: PositiveId) -> list[EvaluationOut]:
+def evaluations(
+    request: HttpRequest, run_id: PositiveId, superseded: Superseded = False
+) -> list[EvaluationOut]:
     """List the evaluations of a run's model, by step."""
-    return [EvaluationOut.of(row) for row in selectors.run_evaluations(run=_run(run_id))]
+    return [
+        EvaluationOut.of(row) for row in selectors.run_evaluations(run=_run(run_id), superseded=superseded)
+    ]
 
 
 @training_router.get(
@@ -194,7 +210,7 @@ def samples(
     run = _run(run_id)
     found: Evaluation | None
     if evaluation is not None:
-        found = selectors.run_evaluations(run=run).filter(pk=evaluation).first()
+        found = selectors.run_evaluations(run=run, superseded=True).filter(pk=evaluation).first()
         if found is None:
             raise NotFoundError(f"Run {run_id} has no evaluation {evaluation}.")
     else:

@@ -126,6 +126,8 @@ class SeriesOut(Schema):
     max: list[float | None]
     count: list[int]
     non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
+    attempt: int | None = Field(None, description="whose points these were; only where superseded")
+    superseded: bool | None = Field(None, description="true: a later attempt overtook these points")
 
     @classmethod
     def of(cls, series: Series) -> "SeriesOut":
@@ -252,6 +254,7 @@ class AttemptOut(Schema):
     child_pid: int | None
     start_step: int
     end_step: int | None
+    inexact: str = Field(description="what makes this start no exact continuation; empty: it is exact")
     started_at: datetime
     finished_at: datetime | None
 

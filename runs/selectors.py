@@ -104,9 +104,13 @@ def _quality(row: Checkpoint) -> tuple[float, float, int]:
     return (evaluation.answer_accuracy, -loss, row.step)
 
 
-def live_checkpoints(*, run: Run) -> QuerySet[Checkpoint]:
-    """List the run's checkpoints, newest step first, without superseded and removed ones."""
-    return Checkpoint.objects.filter(run=run, superseded=False, removed_at=None).order_by("-step", "-attempt")
+def live_checkpoints(*, run: Run, superseded: bool = False) -> QuerySet[Checkpoint]:
+    """List the run's checkpoints that were not removed, newest step first.
+
+    ``superseded``: with those that a resume overtook.
+    """
+    rows = Checkpoint.objects.filter(run=run, removed_at=None).order_by("-step", "-attempt")
+    return rows if superseded else rows.filter(superseded=False)
 
 
 def run_of_checkpoint_path(*, step_dir: Path) -> Run | None:
@@ -114,11 +118,10 @@ def run_of_checkpoint_path(*, step_dir: Path) -> Run | None:
     return Run.objects.filter(kind=Kind.TRAIN, checkpoint_dir=str(step_dir.parent)).order_by("-id").first()
 
 
-def run_evaluations(*, run: Run) -> QuerySet[Evaluation]:
-    """List the evaluations of a run's model, by step, without superseded ones."""
-    return (
-        Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").order_by("step", "id")
-    )
+def run_evaluations(*, run: Run, superseded: bool = False) -> QuerySet[Evaluation]:
+    """List the evaluations of a run's model, by step; ``superseded``: with those that a resume overtook."""
+    rows = Evaluation.objects.filter(run=run).select_related("dataset").order_by("step", "id")
+    return rows if superseded else rows.filter(superseded=False)
 
 
 def headline_evaluation(*, run: Run) -> Evaluation | None:
