@@ -121,10 +121,10 @@ def read_series(
         for series in new:
             series.total_points = points.filter(name=series.name).count()
         return new, cursor, False
-    series = [_read_one(points.filter(name=name), name, max_points) for name in _names(points)]
+    found = [_read_one(points.filter(name=name), name, max_points) for name in _names(points)]
     if superseded:
-        series += _read_overtaken(overtaken, max_points)
-    return series, cursor, reset
+        found += _read_overtaken(overtaken, max_points)
+    return found, cursor, reset
 
 
 def _read_overtaken(points: QuerySet[MetricPoint], max_points: int) -> list[Series]:
