@@ -1,0 +1,57 @@
+"""A fork is a new draft that goes on from a checkpoint of its parent."""
+
+import pytest
+from django.utils import timezone
+
+from runs.forking import fork_run
+from runs.models import Checkpoint, Run
+from runs.states import Kind, Status
+from runs.tests.support import make_run
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def parent(tmp_path):
+    run = make_run()
+    folder = tmp_path / "5"
+    folder.mkdir()
+    Checkpoint.objects.create(
+        run=run, step=5, attempt=1, path=str(folder), size_bytes=1, created_at=timezone.now()
+    )
+    return run
+
+
+def test_a_fork_records_its_parent_step_checkpoint_and_changes(parent):
+    child = fork_run(parent, step=5, changes={"learning_rate": 0.5, "steps": 20})
+    child.refresh_from_db()
+    assert (child.parent, child.parent_step, child.status) == (parent, 5, Status.DRAFT)
+    assert child.resume_path == parent.checkpoints.get().path
+    assert (child.config["learning_rate"], child.total_steps) == (0.5, 20)
+    assert child.checkpoint_dir != parent.checkpoint_dir
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lerning_rate": 1}, "lerning_rate"),
+        ({"model": "tiny"}, "holds a model of 'nano'"),
+        ({"steps": 5}, "before the checkpoint's step 5"),
+    ],
+)
+def test_what_cannot_go_on_is_refused(parent, changes, said):
+    with pytest.raises(InvalidInputError, match=said):
+        fork_run(parent, step=5, changes=changes)
+    assert Run.objects.count() == 1
+
+
+def test_a_step_without_a_checkpoint_names_those_that_there_are(parent):
+    with pytest.raises(NotFoundError) as caught:
+        fork_run(parent, step=6, changes={})
+    assert "5" in str(caught.value.hint)
+
+
+def test_only_a_training_is_forked():
+    with pytest.raises(ConflictError, match="no training"):
+        fork_run(make_run(kind=Kind.EVALUATE), step=5, changes={})
