@@ -8,6 +8,8 @@ from ninja import Query, Router, Status
 from datasets_app.selectors import resolve_dataset
 from runs import selectors, services
 from runs.devices import inventory, resolve_device
+from runs.fork_schemas import ForkIn
+from runs.forking import fork_run as write_fork
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
 from runs.schemas import (
@@ -122,6 +124,18 @@ def resume_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
 def clone_run(request: HttpRequest, run_id: PositiveId) -> Status[RunOut]:
     """Write a new draft with the recipe of a run."""
     return Status(201, RunOut.of(services.clone_run(_run(run_id), actor=require(request, "operate").user)))
+
+
+@training_router.post(
+    "runs/{run_id}/fork", response={201: RunDetailOut, **ERRORS}, auth=OPERATE, summary="Fork"
+)
+def fork_run(request: HttpRequest, run_id: PositiveId, payload: ForkIn) -> Status[RunDetailOut]:
+    """Go on from a checkpoint of a training as a new run, with a changed config."""
+    user = require(request, "operate").user
+    run = write_fork(_run(run_id), step=payload.step, changes=payload.changes, name=payload.name, actor=user)
+    if payload.start:
+        services.enqueue_run(run, actor=user)
+    return Status(201, RunDetailOut.of(run))
 
 
 @training_router.get(

@@ -55,3 +55,19 @@ def test_a_step_without_a_checkpoint_names_those_that_there_are(parent):
 def test_only_a_training_is_forked():
     with pytest.raises(ConflictError, match="no training"):
         fork_run(make_run(kind=Kind.EVALUATE), step=5, changes={})
+
+
+@pytest.mark.parametrize(("start", "status"), [(True, "queued"), (False, "draft")])
+def test_the_api_forks(client, token_headers, parent, start, status):
+    def post(scope):
+        return client.post(
+            f"/api/training/runs/{parent.pk}/fork",
+            {"step": 5, "changes": {"steps": 20}, "start": start},
+            content_type="application/json",
+            headers=token_headers(scope),
+        )
+
+    assert post("read").status_code == 403
+    answer = post("operate")
+    assert (answer.status_code, answer.json()["status"]) == (201, status), answer.content
+    assert Run.objects.get(pk=answer.json()["id"]).parent == parent
