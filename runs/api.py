@@ -45,7 +45,6 @@ training_router = Router(tags=["training"])
 devices_router = Router(tags=["devices"])
 
 MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
-Superseded = Annotated[bool, Query(description="true: with what resumes overtook")]
 MAX_NAMES = 50
 MAX_ROWS = 10_000
 
@@ -162,24 +161,12 @@ def fork(request: HttpRequest, run_id: PositiveId, payload: ForkIn) -> Status[Ru
     return Status(201, RunDetailOut.of(run))
 
 
-@training_router.post(
-    "runs/{run_id}/fork", response={201: RunDetailOut, **ERRORS}, auth=OPERATE, summary="Fork"
-)
-def fork_run(request: HttpRequest, run_id: PositiveId, payload: ForkIn) -> Status[RunDetailOut]:
-    """Go on from a checkpoint of a training as a new run, with a changed config."""
-    user = require(request, "operate").user
-    run = write_fork(_run(run_id), step=payload.step, changes=payload.changes, name=payload.name, actor=user)
-    if payload.start:
-        services.enqueue_run(run, actor=user)
-    return Status(201, RunDetailOut.of(run))
-
-
 @training_router.get(
     "runs/{run_id}/metrics",
     response={200: MetricsOut, **ERRORS},
     auth=READ,
     summary="Metrics",
-    # A series of the main curve has no word of attempts; null members of its lists stay.
+    # The run's own curves say nothing of attempts and other runs; nulls within their lists stay.
     exclude_none=True,
 )
 def metrics(
@@ -206,7 +193,6 @@ def metrics(
         to_step=to_step,
         max_points=max_points,
         after=Cursor.parse(after) if after else None,
-        superseded=superseded,
     )
     if not after or reset:
         series += history.overtaken_series(run, names=wanted, max_points=max_points) if superseded else []

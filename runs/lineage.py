@@ -1,5 +1,6 @@
 """The family of a run: what it came from, what came from it, and what each changed."""
 
+import itertools
 from dataclasses import dataclass, field
 
 from runs.models import Run
@@ -42,7 +43,7 @@ def lineage(run: Run) -> Lineage | None:
         line.append(oldest)
     known = {one.pk: Relative(one, "", [], one.pk == run.pk) for one in line}
     # The straight line to this run comes first, so that a large family never hides it.
-    for child, parent in zip(line, line[1:], strict=False):
+    for child, parent in itertools.pairwise(line):
         _hang(known[parent.pk], known[child.pk])
     generation, more = list(known), 0
     while generation:

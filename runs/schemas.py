@@ -53,8 +53,10 @@ class CloneIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    changes: dict[str, Any] = Field({}, max_length=100, description="fields of the training config")
-    name: str = Field("", max_length=300)
+    changes: dict[str, Any] = Field(
+        default_factory=dict, max_length=100, description="fields of the training config"
+    )
+    name: str = Field(default="", max_length=300)
 
 
 class ForkIn(CloneIn):
@@ -150,9 +152,9 @@ class SeriesOut(Schema):
     max: list[float | None]
     count: list[int]
     non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
-    attempt: int | None = Field(description="with superseded: the attempt that recorded it")
-    superseded: bool = Field(description="whether a later attempt has overtaken these points")
-    run_id: int | None = Field(description="set where this is the curve of a run that this one came from")
+    attempt: int | None = Field(None, description="with superseded: the attempt that recorded it")
+    superseded: bool | None = Field(None, description="true: a later attempt has overtaken these points")
+    run_id: int | None = Field(None, description="there where this is the curve of a run it came from")
 
     @classmethod
     def of(cls, series: Series) -> "SeriesOut":

@@ -14,7 +14,6 @@ from runs.models import MetricPoint, Run
 from tunix_site.errors import InvalidInputError
 
 DEFAULT_POINTS = 1000
-MAX_OVERTAKEN_ATTEMPTS = 20
 UNITS = {
     "train/loss": "nats/token",
     "eval/loss": "nats/token",
@@ -51,7 +50,7 @@ class Series:
     count: list[int] = field(default_factory=list)
     non_finite: list[int] = field(default_factory=list)
     attempt: int | None = None
-    superseded: bool = False
+    superseded: bool | None = None
     run_id: int | None = None
 
     @property
@@ -93,14 +92,10 @@ def read_series(
     to_step: int | None = None,
     max_points: int = DEFAULT_POINTS,
     after: Cursor | None = None,
-    superseded: bool = False,
 ) -> tuple[list[Series], Cursor, bool]:
     """Read series of a run, bucketed to at most ``max_points`` each.
 
-    With ``after``, only the points that came since are read. With ``superseded``, the points that
-    resumes overtook follow as series of their own, one an attempt, of the newest
-    ``MAX_OVERTAKEN_ATTEMPTS``; they change only where the reader must drop what it has, so an
-    answer of what came since is without them.
+    With ``after``, only the points that came since are read.
 
     Returns:
         The series by name, the new cursor, and whether the reader must drop what it has
@@ -111,14 +106,14 @@ def read_series(
     newest = facts["newest"] or 0
     cursor = Cursor(facts["overtaken"], newest)
     reset = after is not None and after.overtaken != cursor.overtaken
+    points = points.filter(superseded=False)
     if names:
         points = points.filter(name__in=names)
     if from_step is not None:
         points = points.filter(step__gte=from_step)
     if to_step is not None:
         points = points.filter(step__lte=to_step)
-    overtaken = points.filter(id__lte=newest, superseded=True)
-    points = points.filter(id__lte=newest, superseded=False)
+    points = points.filter(id__lte=newest)
     if after is not None and not reset:
         fresh = points.filter(id__gt=after.point)
         new = [_read_one(fresh.filter(name=name), name, max_points) for name in _names(fresh)]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs import views
+from runs import views, views_checkpoints
 
 app_name = "runs"
 urlpatterns = [
@@ -10,4 +10,6 @@ urlpatterns = [
     path("compare/", views.compare, name="compare"),
     path("<int:run_id>/", views.run_detail, name="detail"),
     path("<int:run_id>/act/", views.act, name="act"),
+    path("<int:run_id>/fork/", views_checkpoints.fork, name="fork"),
+    path("<int:run_id>/checkpoints/<int:pk>/", views_checkpoints.change, name="checkpoint"),
 ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from runs import selectors, services
 from runs.engine import engine_facts
+from runs.forking import clone_run
+from runs.history import overtaken_count
+from runs.lineage import lineage
 from runs.models import Benchmark, Evaluation, Run
 from runs.presenting import (
     chart_groups,
@@ -36,7 +40,8 @@ ACTIONS: dict[str, Callable[..., Run]] = {
     "stop": services.request_stop,
     "resume": services.resume_run,
     "start": services.start_draft,
-    "clone": services.clone_run,
+    "resume_inexact": partial(services.resume_run, allow_inexact=True),
+    "clone": clone_run,
 }
 
 
@@ -95,7 +100,9 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "samples": samples,
         "sample_pairs": paired_samples(samples.object_list) if samples else [],
         "attempts": run.attempts.order_by("-number"),
-        "children": run.children.order_by("-id")[:20],
+        "children": run.children.exclude(kind=Kind.TRAIN).order_by("-id")[:20],
+        "lineage": lineage(run),
+        "overtaken": overtaken_count(run),
         "may_operate": _may_operate(request),
         "has_worker": live_workers().exists(),
         "generation": generation(run),

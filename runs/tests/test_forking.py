@@ -36,8 +36,8 @@ def test_a_fork_records_its_parent_step_checkpoint_and_changes(parent):
     ("changes", "said"),
     [
         ({"lerning_rate": 1}, "lerning_rate"),
-        ({"model": "tiny"}, "holds a model of 'nano'"),
-        ({"steps": 5}, "before the checkpoint's step 5"),
+        ({"model": "tiny"}, "a checkpoint of nano cannot go on as tiny"),
+        ({"steps": 5}, "leaves nothing to do after step 5"),
     ],
 )
 def test_what_cannot_go_on_is_refused(parent, changes, said):

@@ -9,6 +9,7 @@ from django_q.models import OrmQ
 
 from runs import services
 from runs.devices import Device
+from runs.forking import clone_run
 from runs.models import Attempt, DeviceLease, Run
 from runs.states import Kind, Status
 from runs.tests.support import claim, finish, fresh, make_dataset, make_run, run_in, start
@@ -223,7 +224,7 @@ def test_a_refused_resume_names_no_checkpoint():
 
 def test_a_clone_is_a_draft_with_the_same_recipe(operator):
     run = run_in(Status.COMPLETED, dataset=make_dataset(), name="good", params={"x": 1})
-    clone = services.clone_run(run, actor=operator)
+    clone = clone_run(run, actor=operator)
     assert clone.status == Status.DRAFT
     assert (clone.config, clone.dataset, clone.params) == (run.config, run.dataset, run.params)
     assert (clone.parent, clone.parent_step, clone.resume_path) == (run, None, "")

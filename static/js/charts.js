@@ -78,8 +78,12 @@ function points(series, column, logarithmic) {
 }
 
 function datasetsOf(all, logarithmic) {
-  return all.flatMap((series, index) => {
-    const colour = colourOf(`--series-${(index % SERIES_COLOURS) + 1}`);
+  const own = all.filter((series) => !series.faint);
+  return all.flatMap((series) => {
+    // What is not the run's own curve has the colour of the metric that it belongs to, and stays behind it.
+    const index = own.findIndex((one) => (series.faint ? one.metric === series.metric : one === series));
+    const plain = colourOf(`--series-${(Math.max(index, 0) % SERIES_COLOURS) + 1}`);
+    const colour = series.faint ? withAlpha(plain, 0.45) : plain;
     const sparse = series.step.length <= 40;
     const line = {
       label: series.name,
@@ -87,7 +91,8 @@ function datasetsOf(all, logarithmic) {
       borderColor: colour,
       backgroundColor: colour,
       borderWidth: 1.75,
-      borderDash: index < SERIES_COLOURS ? [] : [6, 3],
+      borderDash: series.faint ? [2, 3] : index < SERIES_COLOURS ? [] : [6, 3],
+      order: series.faint ? 1 : 0,
       pointRadius: sparse ? 2.5 : 0,
       pointHoverRadius: 4,
       tunixSeries: series,

@@ -11,8 +11,16 @@ const root = document.querySelector("[data-run]");
 const url = root.dataset.metricsUrl;
 const charts = new ChartSet(root);
 const notice = root.querySelector("[data-live-notice]");
+const extras = [...root.querySelectorAll("[data-with]")];
 let cursor = "";
 let failures = 0;
+
+/** Name what is not the run's own curve after where it comes from; it is drawn faintly. */
+function named(one) {
+  if (one.superseded) return { ...one, metric: one.name, name: `${one.name}, overtaken in attempt ${one.attempt}`, faint: true };
+  if (one.run_id) return { ...one, metric: one.name, name: `${one.name}, run ${one.run_id}`, faint: true };
+  return { ...one, metric: one.name };
+}
 
 function shortNumber(value) {
   if (value === null || value === undefined) return "not finite";
@@ -51,9 +59,12 @@ function showNotice(text) {
 
 async function look() {
   const first = cursor === "";
-  const answer = await callApi(first ? url : `${url}?after=${encodeURIComponent(cursor)}`);
+  const query = new URLSearchParams();
+  for (const box of extras) if (box.checked) query.set(box.dataset.with, "true");
+  if (!first) query.set("after", cursor);
+  const answer = await callApi(`${url}?${query}`);
   cursor = answer.cursor;
-  charts.show(answer.series, { fresh: first || answer.reset });
+  charts.show(answer.series.map(named), { fresh: first || answer.reset, metric: (one) => one.metric });
   if (!first) showLatest(answer.series);
   showState(answer);
   return answer;
@@ -81,6 +92,13 @@ async function follow() {
     showNotice(`The numbers below may be old: the site does not answer (${error.message}). Trying again in ${Math.round(wait / 1000)} s.`);
   }
   setTimeout(follow, wait);
+}
+
+for (const box of extras) {
+  box.addEventListener("change", () => {
+    cursor = "";
+    look().catch((error) => showNotice(`The curves could not be read: ${error.message}.`));
+  });
 }
 
 follow();

@@ -1,0 +1,96 @@
+"""Pages that act on checkpoints: pin, delete, and fork a new run from one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.views.decorators.http import require_http_methods, require_POST
+
+from runs import checkpointing, services
+from runs.forking import fork_run
+from runs.models import Checkpoint, Run
+from runs.states import Kind
+from training.config import TrainConfig
+from tunix_site.auth import scope_required
+from tunix_site.errors import UserError
+
+MAX_STEP_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ForkField:
+    """One field of the recipe: its value in the form, that of the run, and what it means."""
+
+    name: str
+    value: str
+    before: str
+    about: str
+
+
+@require_POST
+@scope_required("operate")
+def change(request: HttpRequest, run_id: int, pk: int) -> HttpResponse:
+    """Pin, unpin or delete a checkpoint, then show its run."""
+    checkpoint = get_object_or_404(Checkpoint.objects.select_related("run"), pk=pk, run_id=run_id)
+    action = request.POST.get("action", "")
+    try:
+        match action:
+            case "pin" | "unpin":
+                checkpointing.pin(checkpoint, pinned=action == "pin", actor=request.user)
+                messages.success(request, f"Step {checkpoint.step} is {action}ned.")
+            case "delete":
+                freed = checkpointing.delete(checkpoint, actor=request.user)
+                messages.success(
+                    request, f"Step {checkpoint.step} is deleted; {filesizeformat(freed)} are free."
+                )
+            case _:
+                raise BadRequest(f"There is no action {action[:40]!r}.")
+    except UserError as error:
+        messages.error(request, str(error))
+    return redirect(f"{checkpoint.run.get_absolute_url()}#checkpoints")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@scope_required("operate")
+def fork(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Show the recipe of a run to be changed, or write the run that goes on from one of its checkpoints."""
+    run = get_object_or_404(Run, pk=run_id, kind=Kind.TRAIN)
+    given = request.POST if request.method == "POST" else request.GET
+    step = given.get("step", "")
+    if not step.isdecimal() or len(step) > MAX_STEP_DIGITS:
+        raise Http404("A fork needs the step of a checkpoint: ?step=N.")
+    fields = [_field(run, name, given) for name in TrainConfig.model_fields]
+    error = ""
+    if request.method == "POST":
+        try:
+            made = fork_run(
+                run,
+                step=int(step),
+                changes={one.name: one.value for one in fields if one.value != one.before},
+                name=given.get("name", ""),
+                actor=request.user,
+                origin=f"the page of run {run.pk}",
+            )
+            if given.get("start"):
+                services.enqueue_run(made, actor=request.user)
+            return redirect(made)
+        except UserError as refused:
+            error = str(refused)
+    context = {
+        "run": run,
+        "step": step,
+        "fields": fields,
+        "error": error,
+        "name": given.get("name", run.name),
+    }
+    return render(request, "runs/fork.html", context, status=400 if error else 200)
+
+
+def _field(run: Run, name: str, given: Any) -> ForkField:
+    field = TrainConfig.model_fields[name]
+    before = str(run.config.get(name, field.default))
+    return ForkField(name, given.get(f"field-{name}", before).strip(), before, field.description or "")
