@@ -5,6 +5,7 @@ run and its data from the database once, closes the connection, and from then on
 its journal, its log and its checkpoints.
 """
 
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.db import connections
 
 from datasets_app.generators import checkers, generator_for
+from datasets_app.manifest import describe
 from datasets_app.models import Dataset
 from datasets_app.selectors import member_traces
 from datasets_app.traces import trace_hash
@@ -50,6 +52,7 @@ class Execution:
         """Read the traces that this kind of run needs, then leave the database."""
         run = self.run
         if run.kind == Kind.TRAIN and run.dataset:
+            _copy_manifest(run.dataset, run.directory / "dataset-manifest.json")
             self.examples = {split: load_examples(run.dataset, split) for split in ("train", "test")}
         elif run.kind == Kind.EVALUATE and run.dataset:
             split = run.params["split"]
@@ -283,6 +286,14 @@ def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
         _say(f"Run {run_id} is not claimed as attempt {attempt_number}; nothing to do.")
         return EXIT_STALE
     return Execution(attempt.run, attempt, supervisor_pid=supervisor_pid).carry_out()
+
+
+def _copy_manifest(dataset: Dataset, path: Path) -> None:
+    """Keep what the dataset was beside the run, for the dataset's own folder follows its newest content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}")
+    fresh.write_text(json.dumps(describe(dataset), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    fresh.replace(path)
 
 
 def _how_stopped(result: Any) -> str:

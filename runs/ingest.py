@@ -262,4 +262,6 @@ def finite_or_none(value: float | str | None) -> float | None:
 
 def _write_provenance(directory: Path, facts: dict[str, Any]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "provenance.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    fresh = directory / ".provenance.json"
+    fresh.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    fresh.replace(directory / "provenance.json")

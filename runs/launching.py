@@ -178,7 +178,7 @@ class RunCommand(TunixCommand):
         """
         if run.status == Status.COMPLETED or run.status in also:
             return
-        reason = f": {run.reason}" if run.reason else ""
+        reason = f": {run.reason.rstrip('.')}" if run.reason else ""
         log = run.attempt_directory(run.attempt) / "log.txt"
         self.failure = CommandError(
             f"Run {run.pk} {run.status} at step {run.step}{reason}. Its log: {log}", returncode=1

@@ -88,8 +88,12 @@ def config_rows(run: Run) -> list[tuple[str, Any, str, bool]]:
 
 
 def provenance_rows(run: Run) -> list[tuple[str, str]]:
-    """List the provenance as flat name and text; nested facts become dotted names."""
-    return list(_flatten("", run.provenance))
+    """List the provenance as flat name and text; nested facts become dotted names.
+
+    Without what the page shows in a form of its own: the packages and the uncommitted changes.
+    """
+    facts = {name: value for name, value in run.provenance.items() if name not in {"installed", "git_diff"}}
+    return list(_flatten("", facts))
 
 
 def _flatten(prefix: str, value: Any) -> Iterable[tuple[str, str]]:

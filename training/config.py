@@ -11,6 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from training.errors import ConfigError
 
 MAX_INT = 2**31 - 1
+# Fields that change neither the parameters nor a training metric.
+HARMLESS_FIELDS = frozenset(
+    {
+        "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
+        "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
+    }
+)  # fmt: skip
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
 
 

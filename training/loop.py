@@ -77,7 +77,7 @@ def train(
             if step < config.steps:
                 before = ((stored or {}).get("engine") or {}).get("micro_batch")
                 engine = planner.engine(recorder, step=step, micro_batch=None if allow_inexact else before)
-                recorder.provenance({**told, **engine.facts()})
+                recorder.provenance({**told, **engine.facts(), "resolved": engine.resolved()})
                 if stored is not None:
                     inexact = require_exact(stored, config, facts, engine, allowed=allow_inexact)
             session = Session(

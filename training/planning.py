@@ -45,6 +45,15 @@ class Engine:
         """Say what was compiled, as plain JSON values."""
         return {"micro_batch": self.micro_batch, "memory": self.plan.facts()}
 
+    def resolved(self) -> dict[str, Any]:
+        """Give the recipe with everything that was left to us filled in."""
+        return {
+            **self.assembly.config.model_dump(mode="json"),
+            "micro_batch": self.micro_batch,
+            "attention": self.assembly.attention.name,
+            "precision": "bf16" if self.assembly.dtype == "bfloat16" else "fp32",
+        }
+
     def facts_that_decide(self) -> dict[str, Any]:
         """Say all beyond recipe, data and code that the bits of an update depend on."""
         device = self.assembly.device

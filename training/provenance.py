@@ -5,14 +5,14 @@ import importlib.metadata
 import os
 import platform
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from training.code_facts import git_facts, masked
 from training.config import TrainConfig
-from training.device import SelectedDevice
+from training.device import SelectedDevice, cpu_threads
 
 _PACKAGES: Final = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pydantic",
@@ -22,6 +22,10 @@ _VARIABLES: Final = (
     "CUDA_VISIBLE_DEVICES", "XLA_FLAGS", "JAX_PLATFORMS", "GLIBC_TUNABLES", "OMP_NUM_THREADS",
     "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION",
     "TF_CUDNN_DETERMINISTIC", "NVIDIA_TF32_OVERRIDE",
+)  # fmt: skip
+_JAX_FLAGS: Final = (
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl",
+    "jax_threefry_partitionable", "jax_numpy_dtype_promotion",
 )  # fmt: skip
 
 
@@ -38,7 +42,7 @@ def collect(
         "device": _device_facts(selected),
         "gpu": gpu_facts(selected.uuid, selected.physical_index) if selected.kind == "gpu" else None,
         "environment": {name: os.environ.get(name) for name in _VARIABLES},
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": cpu_threads(),
         "cpu_model": _cpu_model(),
         "memory_bytes": _memory_bytes(),
         "hostname": socket.gethostname(),
@@ -46,8 +50,10 @@ def collect(
         "python": sys.version.split()[0],
         "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
         "packages_hash": packages_hash(),
-        **_git_facts(Path(__file__).resolve().parents[1]),
-        "command": list(argv),
+        "installed": installed(),
+        "jax_flags": _jax_flags(),
+        **git_facts(Path(__file__).resolve().parents[1]),
+        "command": [masked(word) for word in argv],
         "seed": config.seed,
         "dataset_key": dataset_key,
         "content_hash": content_hash,
@@ -55,14 +61,20 @@ def collect(
     }
 
 
+def installed() -> list[str]:
+    """List all installed packages as sorted ``name==version``."""
+    return sorted(
+        {
+            f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
+            for distribution in importlib.metadata.distributions()
+            if distribution.name
+        }
+    )
+
+
 def packages_hash() -> str:
-    """Return the SHA-256 over the sorted ``name==version`` list of all installed packages."""
-    lines = {
-        f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
-        for distribution in importlib.metadata.distributions()
-        if distribution.name
-    }
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    """Return the SHA-256 over the list of all installed packages."""
+    return hashlib.sha256("\n".join(installed()).encode()).hexdigest()
 
 
 def gpu_facts(uuid: str, physical_index: int) -> dict[str, Any] | None:
@@ -91,6 +103,20 @@ def gpu_facts(uuid: str, physical_index: int) -> dict[str, Any] | None:
         return None
 
 
+def _jax_flags() -> dict[str, Any]:
+    """Read the settings of JAX that decide how numbers are made."""
+    try:
+        import jax
+
+        return {name: _plain(getattr(jax.config, name, None)) for name in _JAX_FLAGS}
+    except Exception:  # as above: facts, not conditions
+        return {}
+
+
+def _plain(value: Any) -> str | bool | int | None:
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
 def _device_facts(selected: SelectedDevice) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "kind": selected.kind,
@@ -112,29 +138,6 @@ def _device_facts(selected: SelectedDevice) -> dict[str, Any]:
     except Exception:  # as above: facts, not conditions
         return facts
     return facts
-
-
-def _git_facts(root: Path) -> dict[str, Any]:
-    commit = _git(root, "rev-parse", "HEAD")
-    difference = _git(root, "diff", "HEAD", "--binary")
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard")
-    dirty = None if commit is None else bool(difference or untracked)
-    text = f"{difference or ''}\0{untracked or ''}"
-    return {
-        "git_commit": commit.strip() if commit else None,
-        "git_dirty": dirty,
-        "git_diff_hash": hashlib.sha256(text.encode()).hexdigest() if dirty else None,
-    }
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode("utf-8", "replace")
 
 
 def _cpu_model() -> str | None:

@@ -2,17 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from training.config import TrainConfig, make_config
+from training.config import HARMLESS_FIELDS, TrainConfig, make_config
 from training.errors import CheckpointError, ConfigError
 from training.planning import Engine
-
-# Fields that change neither the parameters nor a training metric.
-HARMLESS: Final = {
-    "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
-    "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
-}  # fmt: skip
 
 
 def require_continuable(
@@ -72,8 +66,12 @@ def _recipe_differences(stored: Mapping[str, Any], config: TrainConfig) -> list[
     except ConfigError:
         before = stored["config"]
     return _differences(
-        {name: value for name, value in before.items() if name not in HARMLESS},
-        {name: value for name, value in config.model_dump(mode="json").items() if name not in HARMLESS},
+        {name: value for name, value in before.items() if name not in HARMLESS_FIELDS},
+        {
+            name: value
+            for name, value in config.model_dump(mode="json").items()
+            if name not in HARMLESS_FIELDS
+        },
     )
 
 

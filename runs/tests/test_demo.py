@@ -76,7 +76,7 @@ def test_the_demo_learns_to_reason_and_a_second_one_reuses_it(tmp_path, artifact
     assert said["prompt_overlap"] == 0
     login = re.search(r"Sign in as  demo  with the password  (\S+)", first.stderr)
     assert login
-    assert (Path(artifacts_dir) / "checkpoints" / str(said["run_id"]) / "1500").is_dir()
+    assert (Path(artifacts_dir) / "checkpoints" / str(said["run_id"]) / str(TrainConfig().steps)).is_dir()
     second = manage("demo", "--no-serve", "--device", "cpu", "--json", timeout=120)
     assert json.loads(second.stdout) == said
     assert second.stderr.count("did this already") == 2

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
 
 from training.device import select_device
-from training.provenance import collect, gpu_facts, packages_hash
+from training.provenance import collect, gpu_facts, installed, packages_hash
 from training.tests.support import fast_config
 
 
@@ -25,7 +25,7 @@ def test_every_fact_that_could_tell_two_runs_apart_is_there():
     assert {
         "device", "gpu", "environment", "threads", "cpu_model", "memory_bytes", "hostname", "python",
         "packages", "packages_hash", "git_commit", "git_dirty", "git_diff_hash", "command", "seed",
-        "dataset_key", "content_hash", "config",
+        "dataset_key", "content_hash", "config", "git_diff", "installed", "jax_flags",
     } <= facts.keys()  # fmt: skip
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
     assert (facts["seed"], facts["command"]) == (7, ["manage.py", "train"])
@@ -33,6 +33,23 @@ def test_every_fact_that_could_tell_two_runs_apart_is_there():
     assert facts["device"]["jax_devices"] == ["cpu:0 cpu"]
     assert {"jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"} <= facts["packages"].keys()
     assert {"CUDA_VISIBLE_DEVICES", "XLA_FLAGS"} <= facts["environment"].keys()
+
+
+def test_the_whole_set_of_packages_is_listed_and_hashed():
+    assert installed() == sorted(installed())
+    assert any(line.startswith("jax==") for line in installed())
+    assert len(packages_hash()) == 64
+
+
+def test_secrets_on_the_command_line_are_masked():
+    facts = collect(
+        select_device("cpu"),
+        config=fast_config(),
+        dataset_key="",
+        content_hash="",
+        argv=["manage.py", "train", "--name", "postgresql://me:hunter2@db/x"],
+    )
+    assert "hunter2" not in json.dumps(facts["command"])
 
 
 def test_a_card_that_nobody_knows_has_no_facts():

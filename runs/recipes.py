@@ -1,0 +1,244 @@
+"""Recipe files: one small text that holds what another machine needs to repeat a run.
+
+TOML, read strictly: a file that is not wholly understood is refused, for a recipe that is
+half understood would train something else.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from datasets_app.models import Dataset
+from runs.models import Run
+from runs.states import Kind
+from training.config import TrainConfig, make_config
+from training.errors import ConfigError
+from tunix_site import __version__
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
+
+RECIPE_VERSION: Final = 1
+MAX_BYTES: Final = 1 << 20
+_TABLES: Final = {
+    "": {"recipe_version": int, "made_by": str, "made_from_run": int, "name": str},
+    "dataset": {"key": str, "content_hash": str, "get": str},
+    "expected": {"config_hash": str, "step": int, "final_loss": float, "params_hash": str},
+    "facts": {},
+}
+_REQUIRED: Final = ("recipe_version", "dataset", "config")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a recipe file says.
+
+    ``expected`` is what the run that it was made from came to; empty where the config was
+    changed since, for another recipe ends otherwise. ``sha256`` is over the file.
+    """
+
+    config: TrainConfig
+    dataset_key: str
+    content_hash: str
+    get_dataset: str
+    sha256: str
+    name: str = ""
+    expected: Mapping[str, Any] = field(default_factory=dict)
+
+    def params(self) -> dict[str, Any]:
+        """Give what a run keeps of the recipe that it was made from."""
+        return {"recipe": {"sha256": self.sha256, "expected": dict(self.expected)}}
+
+    def dataset(self) -> Dataset:
+        """Find the data of the recipe.
+
+        Raises:
+            NotFoundError: saying how to get them, and which other content of the key is there.
+        """
+        found = Dataset.objects.filter(content_hash=self.content_hash, published_at__isnull=False)
+        row = found.filter(key=self.dataset_key).order_by("-id").first() or found.order_by("-id").first()
+        if row is not None:
+            return row
+        same_key = Dataset.objects.filter(key=self.dataset_key, published_at__isnull=False).order_by("-id")
+        other = f" Of that key there is only {found.address}." if (found := same_key.first()) else ""
+        raise NotFoundError(
+            f"The recipe's dataset {self.dataset_key}@{self.content_hash[:12]} is not in this database.{other}",
+            hint=f"Get it with: {self.get_dataset}" if self.get_dataset else "Import it first.",
+        )
+
+
+def verdict_on(run: Run) -> bool | None:
+    """Tell whether a run that was made from a recipe ended as that expected; None where it cannot be told."""
+    expected = (run.params.get("recipe") or {}).get("expected") or {}
+    if not expected.get("params_hash") or not run.params_hash or run.step != expected.get("step"):
+        return None
+    return bool(run.params_hash == expected["params_hash"])
+
+
+def write_recipe(run: Run) -> str:
+    """Write the recipe of a training as text.
+
+    Raises:
+        ConflictError: when the run is not a training from its first step on a dataset.
+    """
+    if run.kind != Kind.TRAIN or run.dataset is None:
+        raise ConflictError(f"Run {run.pk} is no training on a dataset, so it has no recipe.")
+    if run.resume_path:
+        raise ConflictError(
+            f"Run {run.pk} began from a checkpoint, {run.resume_path}, which no recipe can hold.",
+            hint=f"Export the run that it came from: run {run.parent_id}." if run.parent_id else "",
+        )
+    config = make_config(run.config)
+    lines = [
+        "# A recipe of tunix_site: what another machine needs to repeat a training.",
+        "# Train it with: manage.py train --recipe FILE",
+        _line("recipe_version", RECIPE_VERSION),
+        _line("made_by", f"tunix_site {__version__}"),
+        _line("made_from_run", run.pk),
+        _line("name", run.name),
+        "",
+        "[dataset]",
+        _line("key", run.dataset.key),
+        _line("content_hash", run.dataset.content_hash),
+        "# How to get it.",
+        _line("get", how_to_get(run.dataset)),
+        "",
+        "[config]",
+    ]
+    for name, value in config.model_dump(mode="json").items():
+        lines += [f"# {TrainConfig.model_fields[name].description}", _line(name, value)]
+    if run.params_hash and run.step == run.total_steps:
+        lines += ["", "# What the run came to; it holds for this config alone.", "[expected]"]
+        lines += [_line("config_hash", config_hash(config)), _line("step", run.step)]
+        lines += [_line("final_loss", run.final_loss)] if run.final_loss is not None else []
+        lines += [_line("params_hash", run.params_hash)]
+    lines += ["", "# Where it ran: an exact repeat needs the same.", "[facts]"]
+    lines += [_line(name, value) for name, value in _facts(run).items()]
+    return "\n".join(lines) + "\n"
+
+
+def how_to_get(dataset: Dataset) -> str:
+    """Say how another machine comes to a dataset's content."""
+    made = dataset.recipe
+    if made.get("kind") == "generated":
+        return (
+            f"manage.py seed_dataset --dataset {made['generator']} "
+            f"--count {made['count']} --seed {made['seed']}"
+        )
+    source = f" (its source: {dataset.source})" if dataset.source else ""
+    return f"manage.py import_traces FILE --dataset {dataset.key}{source}"
+
+
+def config_hash(config: TrainConfig) -> str:
+    """Return the SHA-256 over all fields and values of a config."""
+    text = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        NotFoundError: when there is no such file.
+        InvalidInputError: naming what in it is wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"There is no recipe file {str(path)!r}.", hint="Write one with: manage.py export_recipe RUN -o FILE"
+        ) from None
+    except OSError as error:
+        raise InvalidInputError(f"The recipe file {str(path)!r} cannot be read: {error.strerror}.") from error
+    if len(raw) > MAX_BYTES:
+        raise InvalidInputError(f"{path} is no recipe: it is larger than {MAX_BYTES:,} bytes.")
+    try:
+        return parse_recipe(raw)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+
+
+def parse_recipe(raw: bytes) -> Recipe:
+    """Check the bytes of a recipe file.
+
+    Raises:
+        InvalidInputError: naming what in it is wrong.
+    """
+    try:
+        found = tomllib.loads(raw.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidInputError(f"this is no TOML: {error}.") from error
+    version = found.get("recipe_version")
+    if version != RECIPE_VERSION:
+        raise InvalidInputError(
+            f"recipe_version is {version!r}; this version of the project reads {RECIPE_VERSION}."
+        )
+    if missing := [name for name in _REQUIRED if name not in found]:
+        raise InvalidInputError(f"{', '.join(missing)} missing.")
+    top = {name: value for name, value in found.items() if name not in (*_TABLES, "config")}
+    _check("", top)
+    for table in ("dataset", "expected"):
+        _check(table, found.get(table, {}))
+    if not isinstance(found["config"], dict):
+        raise InvalidInputError("config is no table.")
+    for name in ("key", "content_hash"):
+        if name not in found["dataset"]:
+            raise InvalidInputError(f"dataset.{name} missing.")
+    if missing := TrainConfig.model_fields.keys() - found["config"].keys():
+        raise InvalidInputError(f"config.{', config.'.join(sorted(missing))} missing; a recipe names every field.")
+    try:
+        config = make_config(found["config"])
+    except ConfigError as error:
+        raise InvalidInputError(str(error)) from error
+    expected = found.get("expected", {})
+    return Recipe(
+        config=config,
+        dataset_key=found["dataset"]["key"],
+        content_hash=found["dataset"]["content_hash"],
+        get_dataset=found["dataset"].get("get", ""),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        name=found.get("name", ""),
+        expected=expected if expected.get("config_hash") == config_hash(config) else {},
+    )
+
+
+def _check(table: str, values: Any) -> None:
+    """Refuse names that are not known and values of another type."""
+    if not isinstance(values, dict):
+        raise InvalidInputError(f"{table} is no table.")
+    known = _TABLES[table]
+    for name, value in values.items():
+        dotted = f"{table}.{name}" if table else name
+        if name not in known:
+            raise InvalidInputError(f"{dotted} is not known; there are {', '.join(known)}.")
+        kind = known[name]
+        # True is an int to Python, and nobody's count.
+        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+            raise InvalidInputError(f"{dotted} is {value!r}, which is no {_KINDS[kind]}.")
+
+
+_KINDS: Final = {int: "whole number", str: "text", float: "number"}
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    record = run.provenance
+    packages = record.get("packages") or {}
+    named = {
+        "git_commit": record.get("git_commit"),
+        "git_dirty": record.get("git_dirty"),
+        "python": record.get("python"),
+        "device": (record.get("device") or {}).get("device_kind"),
+        "cpu_model": record.get("cpu_model"),
+        "threads": record.get("threads"),
+        **{name.replace("-", "_"): version for name, version in packages.items()},
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _line(name: str, value: Any) -> str:
+    """Write one assignment; what JSON writes of text, numbers and truth is TOML, but for one character."""
+    text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return f"{name} = {text}".replace("\x7f", "\\u007f")
