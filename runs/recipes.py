@@ -149,7 +149,8 @@ def read_recipe(path: Path) -> Recipe:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise NotFoundError(
-            f"There is no recipe file {str(path)!r}.", hint="Write one with: manage.py export_recipe RUN -o FILE"
+            f"There is no recipe file {str(path)!r}.",
+            hint="Write one with: manage.py export_recipe RUN -o FILE",
         ) from None
     except OSError as error:
         raise InvalidInputError(f"The recipe file {str(path)!r} cannot be read: {error.strerror}.") from error
@@ -188,7 +189,9 @@ def parse_recipe(raw: bytes) -> Recipe:
         if name not in found["dataset"]:
             raise InvalidInputError(f"dataset.{name} missing.")
     if missing := TrainConfig.model_fields.keys() - found["config"].keys():
-        raise InvalidInputError(f"config.{', config.'.join(sorted(missing))} missing; a recipe names every field.")
+        raise InvalidInputError(
+            f"config.{', config.'.join(sorted(missing))} missing; a recipe names every field."
+        )
     try:
         config = make_config(found["config"])
     except ConfigError as error:

@@ -5,32 +5,89 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('runs', '0002_checkpoints_that_survive'),
+        ("runs", "0002_checkpoints_that_survive"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Reproduction',
+            name="Reproduction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('to_step', models.PositiveIntegerField(help_text='last step repeated; empty: all', null=True)),
-                ('verdict', models.CharField(choices=[('pending', 'not decided yet'), ('identical', 'bitwise identical'), ('differs', 'differs'), ('not_comparable', 'not comparable')], default='pending', max_length=16)),
-                ('reason', models.TextField(blank=True, help_text='why the two are not comparable, or what was left out')),
-                ('identical_until', models.PositiveIntegerField(help_text='last step up to which every compared point is equal; empty: none compared', null=True)),
-                ('first_difference', models.JSONField(default=dict, help_text='metric, step and both values where the two differ first')),
-                ('metrics', models.JSONField(default=list, help_text='one comparison a metric')),
-                ('points_compared', models.PositiveIntegerField(default=0)),
-                ('params_hash_equal', models.BooleanField(help_text='empty: there was no hash to compare with', null=True)),
-                ('differences', models.JSONField(default=list, help_text='what differs in code, packages, data and device')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('of', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reproductions', to='runs.run')),
-                ('run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='reproduction', to='runs.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "to_step",
+                    models.PositiveIntegerField(help_text="last step repeated; empty: all", null=True),
+                ),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("pending", "not decided yet"),
+                            ("identical", "bitwise identical"),
+                            ("differs", "differs"),
+                            ("not_comparable", "not comparable"),
+                        ],
+                        default="pending",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.TextField(
+                        blank=True, help_text="why the two are not comparable, or what was left out"
+                    ),
+                ),
+                (
+                    "identical_until",
+                    models.PositiveIntegerField(
+                        help_text="last step up to which every compared point is equal; empty: none compared",
+                        null=True,
+                    ),
+                ),
+                (
+                    "first_difference",
+                    models.JSONField(
+                        default=dict, help_text="metric, step and both values where the two differ first"
+                    ),
+                ),
+                ("metrics", models.JSONField(default=list, help_text="one comparison a metric")),
+                ("points_compared", models.PositiveIntegerField(default=0)),
+                (
+                    "params_hash_equal",
+                    models.BooleanField(help_text="empty: there was no hash to compare with", null=True),
+                ),
+                (
+                    "differences",
+                    models.JSONField(
+                        default=list, help_text="what differs in code, packages, data and device"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "of",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reproductions",
+                        to="runs.run",
+                    ),
+                ),
+                (
+                    "run",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reproduction",
+                        to="runs.run",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
     ]
