@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs import views
+from runs import reproduce_views, views
 
 app_name = "runs"
 urlpatterns = [
@@ -10,4 +10,5 @@ urlpatterns = [
     path("compare/", views.compare, name="compare"),
     path("<int:run_id>/", views.run_detail, name="detail"),
     path("<int:run_id>/act/", views.act, name="act"),
+    path("<int:run_id>/reproduce/", reproduce_views.reproduce, name="reproduce"),
 ]
