@@ -27,6 +27,8 @@ PASSED_ON = frozenset(
     ]
 )
 PASSED_ON_PREFIXES = ("TUNIX_", "DJANGO_", "XLA_", "JAX_", "NPROC", "PG", "TF_CPP_", "CUDNN_", "NCCL_")
+# Only GPU operations that repeat; what has no such form is refused when it is compiled.
+DETERMINISTIC_FLAGS = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_exclude_nondeterministic_ops=true")
 
 
 def child_environment(run: Run) -> dict[str, str]:
@@ -42,6 +44,10 @@ def child_environment(run: Run) -> dict[str, str]:
     environment.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     if run.device_kind == "gpu":
         environment["CUDA_VISIBLE_DEVICES"] = run.device_uuid or str(run.device_index)
+        if run.config.get("deterministic"):
+            # The last one counts where a flag is given twice, so the user's own come first.
+            flags = [environment.get("XLA_FLAGS", ""), *DETERMINISTIC_FLAGS]
+            environment["XLA_FLAGS"] = " ".join(flag for flag in flags if flag)
     else:
         environment["CUDA_VISIBLE_DEVICES"] = ""
         environment["JAX_PLATFORMS"] = "cpu"

@@ -151,6 +151,7 @@ class Execution:
             },
             cache_dir=_cache_dir(),
             allow_inexact=run.params.get("allow_inexact") == self.attempt.number,
+            stop_after=run.params.get("to_step"),
         )
         return {
             "status": result.status,

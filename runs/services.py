@@ -4,6 +4,7 @@ A change is one UPDATE guarded by the expected states and, for the supervisor's 
 attempt; it either changes exactly one row or nothing happened.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from runs.devices import Device
 from runs.journal import storable
 from runs.models import Attempt, DeviceLease, Run
 from runs.states import ENDED, INTERRUPTED, SUPERVISED, Kind, Status, sources_of
+from runs.verdicts import settle
 from training.config import TrainConfig
 from training.errors import ConfigError
 from training.model_config import preset
 from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit
+
+log = logging.getLogger(__name__)
 
 Actor = AbstractBaseUser | AnonymousUser | None
 SUPERVISE = "runs.tasks.supervise"
@@ -268,7 +272,18 @@ def finish_attempt(*, attempt: Attempt, status: Status, reason: str = "", error:
         attempt.save(update_fields=["status", "reason", "finished_at"])
         if held:
             _audit(attempt.run, status, attempt=attempt.number, reason=reason)
+    if held and "reproduces" in attempt.run.params:
+        _settle(attempt.run)
     return held
+
+
+def _settle(run: Run) -> None:
+    """Decide a reproduction; a mistake there must not undo the end of its run, and can be made up for."""
+    try:
+        with transaction.atomic():
+            settle(run)
+    except Exception:
+        log.exception("%s: its verdict could not be computed; `reproduce %s` tries again", run, run.pk)
 
 
 def fail_queued(*, run_id: int, attempt: int, reason: str) -> bool:

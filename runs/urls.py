@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs import views, views_checkpoints
+from runs import views, views_checkpoints, views_reproduce
 
 app_name = "runs"
 urlpatterns = [
@@ -12,4 +12,5 @@ urlpatterns = [
     path("<int:run_id>/act/", views.act, name="act"),
     path("<int:run_id>/fork/", views_checkpoints.fork, name="fork"),
     path("<int:run_id>/checkpoints/<int:pk>/", views_checkpoints.change, name="checkpoint"),
+    path("<int:run_id>/reproduce/", views_reproduce.reproduce, name="reproduce"),
 ]

@@ -40,13 +40,15 @@ def train(
     metadata: Mapping[str, Any] | None = None,
     cache_dir: Path | None = None,
     allow_inexact: bool = False,
+    stop_after: int | None = None,
 ) -> TrainResult:
     """Train from the start or from a checkpoint to the last step, or until a stop is asked for.
 
     ``checkpoint_dir`` is this run's own root; ``resume_from`` one of its (or another run's)
     step directories. ``metadata`` is written into every checkpoint. ``cache_dir`` keeps
     compiled programs and packed rows for the next start. ``allow_inexact``: go on also where
-    that cannot give the same bits as never stopping, and say so.
+    that cannot give the same bits as never stopping, and say so. ``stop_after``: complete after
+    this step already, with the recipe and so its schedules as they are.
 
     Raises:
         ConfigError: when recipe and data do not go together.
@@ -91,16 +93,16 @@ def train(
             )
             with closing(session.saver), closing(session.meter):
                 session.begin(resume_from, stored, inexact=inexact)
-                return _run(session, [SaveCheckpoints(), Evaluate(), FreezeGarbage()])
+                return _run(session, [SaveCheckpoints(), Evaluate(), FreezeGarbage()], stop_after)
 
 
-def _run(session: Session, callbacks: Sequence[Callback]) -> TrainResult:
+def _run(session: Session, callbacks: Sequence[Callback], stop_after: int | None) -> TrainResult:
     """Do all updates that are left, with what the callbacks do after each."""
     recorder = session.recorder
     try:
         Evaluate().after_update(session)
         session.start()
-        while not session.finished:
+        while not session.finished and (stop_after is None or session.step < stop_after):
             if recorder.should_stop():
                 raise StopRequestedError
             session.update()

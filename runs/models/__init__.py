@@ -1,5 +1,6 @@
 """Tables of the runs app: the run and its attempts, and what runs leave behind."""
 
+from runs.models.reproduction import Reproduction, Verdict
 from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
 from runs.models.run import Attempt, DeviceLease, Run, Worker
 
@@ -10,7 +11,9 @@ __all__ = [
     "DeviceLease",
     "Evaluation",
     "MetricPoint",
+    "Reproduction",
     "Run",
     "Sample",
+    "Verdict",
     "Worker",
 ]

@@ -114,6 +114,12 @@ class Run(models.Model):
         return min(100, round(100 * self.step / self.total_steps)) if self.total_steps else 0
 
     @property
+    def inexact_attempts(self) -> "models.QuerySet[Attempt]":
+        """The starts that were no exact continuation, apart from the one that made this run a fork."""
+        rows = self.attempts.exclude(inexact="")
+        return rows if self.parent_step is None else rows.exclude(start_step=self.parent_step)
+
+    @property
     def directory(self) -> Path:
         """Folder of the run's own files: journals, logs, provenance."""
         return Path(settings.TUNIX_ARTIFACTS_DIR) / "runs" / str(self.pk)

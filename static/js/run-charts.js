@@ -2,8 +2,8 @@
 import { lineChart } from "./charts.js";
 
 export class ChartSet {
-  constructor(root = document) {
-    this.charts = [...root.querySelectorAll("canvas[data-chart]")].map((canvas) => ({
+  constructor(root = document, selector = "canvas[data-chart]") {
+    this.charts = [...root.querySelectorAll(selector)].map((canvas) => ({
       names: canvas.dataset.names.split(","),
       chart: lineChart(canvas, { title: canvas.dataset.title, unit: canvas.dataset.unit, series: [] }),
     }));
