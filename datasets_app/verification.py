@@ -94,6 +94,11 @@ def check_dataset(*, dataset: Dataset, repair: bool = False) -> list[Finding]:
     return _repair(dataset, rows, in_files)
 
 
+def check_rows(*, dataset: Dataset) -> list[Finding]:
+    """Check that the rows of a dataset are those that its content hash names; its files are left alone."""
+    return _check_rows(dataset).findings
+
+
 def _repair(dataset: Dataset, rows: _Rows, in_files: list[Finding]) -> list[Finding]:
     try:
         manifest.write_files(key=dataset.key)

@@ -13,9 +13,11 @@ NOT_RECORDED: Final = "not recorded"
 # The first rule whose beginning a dotted name has decides; names without a rule are not compared.
 _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
     ("config.", "recipe", True),
-    ("resolved.", "recipe", True),
+    # What was left to us; the rest of the resolved recipe stands in the config.
+    ("resolved.micro_batch", "recipe", True),
+    ("resolved.attention", "recipe", True),
+    ("resolved.precision", "recipe", True),
     ("seed", "recipe", True),
-    ("micro_batch", "recipe", True),
     ("attention.name", "recipe", True),
     ("compute_dtype", "recipe", True),
     ("content_hash", "data", True),

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from datasets_app.verification import check_dataset
+from datasets_app.verification import check_rows
 from runs import services
 from runs.devices import Device, resolve_device
 from runs.differences import Difference, differences
@@ -77,7 +77,7 @@ def known_differences(run: Run, device: Device) -> list[Difference]:
     Raises:
         UserError: when the rows of the dataset are not (any more) those that its hash names.
     """
-    broken = check_dataset(dataset=run.dataset) if run.dataset else []
+    broken = check_rows(dataset=run.dataset) if run.dataset else []
     if broken:
         raise ConflictError(
             f"Run {run.pk} is not comparable, because its dataset is not sound: {broken[0].message}",

@@ -37,6 +37,7 @@ def carry_out(run: Run, losses: list[float], params_hash: str = "ab" * 32) -> Ru
     """Let a run train as a child would: one loss a step, provenance, a last word."""
     attempt = start(run)
     recorder = journal(attempt)
+    assert run.dataset is not None
     recorder.provenance({**PROVENANCE, "config": run.config, "content_hash": run.dataset.content_hash})
     for step, loss in enumerate(losses, 1):
         recorder.metrics(step, {"train/loss": loss, "train/step_time": step / 7 + run.pk})
@@ -115,7 +116,7 @@ def test_data_that_changed_are_named(run):
     assert found["content_hash"]["category"] == "data"
     assert found["content_hash"]["decides"] is True
     assert run.dataset is not None
-    run.dataset.memberships.first().delete()
+    run.dataset.members.first().delete()
     with pytest.raises(ConflictError, match="its dataset is not sound"):
         create_reproduction(fresh(run))
 
