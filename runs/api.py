@@ -8,8 +8,6 @@ from ninja import Query, Router, Status
 from datasets_app.selectors import resolve_dataset
 from runs import history, selectors, services
 from runs.devices import inventory, resolve_device
-from runs.forking import clone_run as clone
-from runs.forking import fork_run
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
 from runs.recipes import write_recipe
@@ -17,13 +15,10 @@ from runs.schemas import (
     AttemptOut,
     BenchmarkListOut,
     CheckpointOut,
-    CloneIn,
     DevicesOut,
     EvaluationOut,
-    ForkIn,
     LogOut,
     MetricsOut,
-    ResumeIn,
     RunDetailOut,
     RunIn,
     RunListOut,
@@ -109,56 +104,6 @@ def recipe(request: HttpRequest, run_id: PositiveId) -> HttpResponse:
     response = HttpResponse(write_recipe(run), content_type="application/toml; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.toml"'
     return response
-
-
-@training_router.post("runs/{run_id}/stop", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Stop")
-def stop_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
-    """Ask a run to stop: a training saves a checkpoint first."""
-    return RunOut.of(services.request_stop(_run(run_id), actor=require(request, "operate").user))
-
-
-@training_router.post(
-    "runs/{run_id}/start", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Start a draft"
-)
-def start_run(request: HttpRequest, run_id: PositiveId) -> RunOut:
-    """Put a draft into the queue."""
-    return RunOut.of(services.start_draft(_run(run_id), actor=require(request, "operate").user))
-
-
-@training_router.post(
-    "runs/{run_id}/resume", response={200: RunOut, **ERRORS}, auth=OPERATE, summary="Resume"
-)
-def resume_run(request: HttpRequest, run_id: PositiveId, payload: ResumeIn | None = None) -> RunOut:
-    """Queue an interrupted training again, from its newest sound checkpoint."""
-    user = require(request, "operate").user
-    allow = payload is not None and payload.allow_inexact
-    return RunOut.of(services.resume_run(_run(run_id), actor=user, allow_inexact=allow))
-
-
-@training_router.post("runs/{run_id}/clone", response={201: RunOut, **ERRORS}, auth=OPERATE, summary="Clone")
-def clone_run(request: HttpRequest, run_id: PositiveId, payload: CloneIn | None = None) -> Status[RunOut]:
-    """Write a new draft with the recipe of a run, or with some fields changed."""
-    user, wanted = require(request, "operate").user, payload or CloneIn()
-    return Status(201, RunOut.of(clone(_run(run_id), changes=wanted.changes, name=wanted.name, actor=user)))
-
-
-@training_router.post(
-    "runs/{run_id}/fork", response={201: RunDetailOut, **ERRORS}, auth=OPERATE, summary="Fork"
-)
-def fork(request: HttpRequest, run_id: PositiveId, payload: ForkIn) -> Status[RunDetailOut]:
-    """Start a new run from a checkpoint of this one, with some fields of the recipe changed."""
-    user = require(request, "operate").user
-    run = fork_run(
-        _run(run_id),
-        step=payload.step,
-        changes=payload.changes,
-        name=payload.name,
-        actor=user,
-        origin=f"POST /api/training/runs/{run_id}/fork",
-    )
-    if payload.start:
-        services.enqueue_run(run, actor=user)
-    return Status(201, RunDetailOut.of(run))
 
 
 @training_router.get(

@@ -18,11 +18,10 @@ from typing import Any, Literal
 from django.conf import settings
 from django.db import connections
 
-from datasets_app.generators import checkers, generator_for
+from datasets_app.generators import checkers
 from datasets_app.manifest import describe
 from datasets_app.models import Dataset
-from datasets_app.selectors import member_traces
-from datasets_app.traces import trace_hash
+from runs.examples import load_examples, synthetic_examples
 from runs.journal import JOURNAL_NAME, JournalRecorder
 from runs.models import Attempt, Run
 from runs.states import SUPERVISED, Kind
@@ -34,7 +33,6 @@ from training.examples import TraceExample
 
 EXIT_FAILED = 1
 EXIT_STALE = 3
-SYNTHETIC_KEY, SYNTHETIC_COUNT = "chain-v1", 2048
 
 
 class Execution:
@@ -239,35 +237,6 @@ class Execution:
             cache_dir=_cache_dir(),
         )
         return {"status": "completed", "step": params["steps"], "result": record}
-
-
-def load_examples(dataset: Dataset, split: str) -> list[TraceExample]:
-    """Read one split of a dataset, in order, as plain data for training."""
-    return [
-        TraceExample(
-            trace_id=trace.content_hash,
-            prompt=trace.prompt,
-            steps=tuple(trace.steps),
-            final_answer=trace.final_answer,
-            family=trace.family,
-        )
-        for trace in member_traces(dataset=dataset, split=split)
-    ]
-
-
-def synthetic_examples() -> list[TraceExample]:
-    """Generate the traces for a benchmark that names no dataset: always the same ones."""
-    drawn = generator_for(SYNTHETIC_KEY).generate(count=SYNTHETIC_COUNT, seed=0)
-    return [
-        TraceExample(
-            trace_id=trace_hash(trace.record.prompt, trace.record.steps, trace.record.final_answer),
-            prompt=trace.record.prompt,
-            steps=tuple(step.content for step in trace.record.steps),
-            final_answer=trace.record.final_answer,
-            family=trace.family,
-        )
-        for trace in drawn
-    ]
 
 
 def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:

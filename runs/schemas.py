@@ -40,32 +40,6 @@ class RunIn(Schema):
         return config
 
 
-class ResumeIn(Schema):
-    """How an interrupted run is taken up."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    allow_inexact: bool = Field(False, description="also where that does not give the same bits")
-
-
-class CloneIn(Schema):
-    """What is to be other in a clone."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    changes: dict[str, Any] = Field(
-        default_factory=dict, max_length=100, description="fields of the training config"
-    )
-    name: str = Field(default="", max_length=300)
-
-
-class ForkIn(CloneIn):
-    """A new run from a checkpoint."""
-
-    step: StepNumber = Field(description="the checkpoint's step")
-    start: bool = Field(True, description="false: leave it a draft")
-
-
 class RunOut(Schema):
     """A run as it stands."""
 

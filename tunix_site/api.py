@@ -13,6 +13,7 @@ from datasets_app.api import datasets_router, traces_router
 from datasets_app.api_imports import imports_router
 from datasets_app.api_quality import router as quality_router
 from runs.api import devices_router, training_router
+from runs.api_actions import actions_router
 from runs.api_reproduce import reproduce_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
@@ -127,5 +128,6 @@ api.add_router("datasets", quality_router)
 api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
 api.add_router("training", training_router)
+api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
 api.add_router("devices", devices_router)
