@@ -126,6 +126,11 @@ def run_evaluations(*, run: Run, superseded: bool = False) -> QuerySet[Evaluatio
     return rows if superseded else rows.filter(superseded=False)
 
 
+def overtaken_evaluations(*, run: Run) -> int:
+    """Count the evaluations of a run's model that a later attempt has overtaken."""
+    return Evaluation.objects.filter(run=run, superseded=True).count()
+
+
 def headline_evaluation(*, run: Run) -> Evaluation | None:
     """Find the evaluation that says most about a run.
 

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from runs import selectors, services
+from runs.differences import differences
 from runs.engine import engine_facts
 from runs.forking import clone_run
 from runs.history import overtaken_count
@@ -76,7 +77,8 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
     """Show one run."""
     run = _found(run_id)
-    evaluations = list(selectors.run_evaluations(run=run))
+    overtaken = request.GET.get("overtaken") == "1"
+    evaluations = list(selectors.run_evaluations(run=run, superseded=overtaken))
     chosen = _chosen_evaluation(request, run, evaluations)
     verdict = request.GET.get("verdict", "")
     samples = None
@@ -94,6 +96,8 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "provenance": provenance_rows(run),
         "checkpoints": selectors.live_checkpoints(run=run),
         "evaluations": evaluations,
+        "with_overtaken": overtaken,
+        "overtaken_evaluations": selectors.overtaken_evaluations(run=run),
         "headline": selectors.headline_evaluation(run=run),
         "chosen": chosen,
         "verdict": verdict,
@@ -146,7 +150,8 @@ def act(request: HttpRequest, run_id: int) -> HttpResponse:
 @scope_required("read")
 def compare(request: HttpRequest) -> HttpResponse:
     """Lay runs side by side: curves over each other, and what differs in config and results."""
-    texts = [text for text in request.GET.get("ids", "").replace(" ", ",").split(",") if text]
+    asked = f"{request.GET.get('ids', '')},{request.GET.get('with', '')}"
+    texts = [text for text in asked.replace(" ", ",").split(",") if text]
     numbers = dict.fromkeys(int(text) for text in texts if text.isdecimal() and len(text) < 19)
     wanted = list(numbers)[:MAX_COMPARED]
     found = Run.objects.select_related("dataset").in_bulk(wanted)
@@ -157,6 +162,8 @@ def compare(request: HttpRequest) -> HttpResponse:
         "ids": ",".join(str(run.pk) for run in runs),
         "missing": [pk for pk in wanted if pk not in found],
         "rows": differing_rows(runs),
+        # Around two runs everything is told; of more, what differs is a table of its own.
+        "differences": differences(runs[0].provenance, runs[1].provenance) if len(runs) == 2 else None,
         "charts": chart_groups(None),
     }
     return render(request, "runs/compare.html", context)

@@ -10,6 +10,7 @@ from runs.lineage import MAX_SHOWN, lineage
 from runs.models import Checkpoint, MetricPoint, Run
 from runs.states import Kind, Status
 from runs.tests.support import (
+    evaluation_report,
     finish,
     fresh,
     journal,
@@ -172,6 +173,38 @@ def test_a_resume_that_was_refused_as_inexact_can_be_allowed_on_the_page(admin_c
     admin_client.post(f"/runs/{run.pk}/act/", {"action": "resume_inexact"})
     assert fresh(run).params == {"allow_inexact": fresh(run).attempt}
     assert fresh(run).status == Status.QUEUED
+
+
+def test_overtaken_evaluations_are_hidden_until_asked_for(admin_client):
+    attempt = start(make_run(dataset=make_dataset()))
+    journal(attempt).evaluation(evaluation_report(10))
+    ingest_attempt(attempt)
+    finish(attempt, Status.STOPPED)
+    attempt = start(fresh(attempt.run))
+    journal(attempt).resumed(5)
+    journal(attempt).evaluation(evaluation_report(10))
+    ingest_attempt(attempt)
+    url = attempt.run.get_absolute_url()
+    page = admin_client.get(url).content.decode()
+    assert "Show 1 overtaken evaluation" in page
+    assert 'class="overtaken"' not in page
+    assert 'class="overtaken"' in admin_client.get(url, {"overtaken": "1"}).content.decode()
+    api = f"/api/training/runs/{attempt.run.pk}/evaluations"
+    assert len(admin_client.get(api).json()) == 1
+    old, new = admin_client.get(api, {"superseded": "true"}).json()
+    assert (old["superseded"], new["superseded"]) == (True, False)
+
+
+def test_two_runs_are_compared_in_all_that_is_recorded_around_them(family, admin_client):
+    first, second, _ = family
+    Run.objects.filter(pk=first.pk).update(provenance={"threads": 2, "git_commit": "a" * 40})
+    Run.objects.filter(pk=second.pk).update(provenance={"threads": 1, "git_commit": "a" * 40})
+    page = admin_client.get("/runs/compare/", {"ids": first.pk, "with": second.pk}).content.decode()
+    assert "What differs around them" in page
+    assert "threads" in page
+    assert "git_commit" not in page
+    same = admin_client.get("/runs/compare/", {"ids": f"{first.pk},{first.pk}"}).content.decode()
+    assert "What differs around them" not in same
 
 
 @with_jax

@@ -1,5 +1,6 @@
 """Saving beside the training: what a full disk, a bad write and an error in the thread lead to."""
 
+import resource
 import shutil
 import subprocess
 
@@ -83,6 +84,37 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_save_damages_nothing(
     assert [info.step for info in recorder.checkpoints][-1] == 6
     assert not damaged_step_dirs(root)
     assert leftovers(root) == []
+
+
+class LimitFiles(MemoryRecorder):
+    """Lets no file grow beyond some bytes from its start, until a step was recorded."""
+
+    def __init__(self, limit, step):
+        super().__init__()
+        self.step, self.before = step, resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, self.before[1]))
+
+    def metrics(self, step, values):
+        super().metrics(step, values)
+        if step == self.step:
+            self.free()
+
+    def free(self):
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_files_that_cannot_grow_pause_saving_without_any_privilege(tmp_path, cache_dir, whole):
+    recorder = LimitFiles(50_000, step=3)
+    try:
+        result, _ = run_training(fast_config(**EVERY), tmp_path, cache_dir, recorder=recorder)
+    finally:
+        recorder.free()
+    assert result.params_hash == whole[0].params_hash
+    assert any("could not be written" in message for message in recorder.messages)
+    assert [info.step for info in recorder.checkpoints][-1] == 6
+    assert not damaged_step_dirs(tmp_path)
+    assert leftovers(tmp_path) == []
 
 
 def test_a_run_that_is_done_waits_for_room_for_its_last_checkpoint(tmp_path, cache_dir, whole, monkeypatch):
