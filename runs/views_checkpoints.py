@@ -87,7 +87,7 @@ def fork(request: HttpRequest, run_id: int) -> HttpResponse:
         "error": error,
         "name": given.get("name", run.name),
     }
-    return render(request, "runs/fork.html", context, status=400 if error else 200)
+    return render(request, "runs/fork.html", context)
 
 
 def _field(run: Run, name: str, given: Any) -> ForkField:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from runs.forking import fork_run
 from runs.ingest import ingest_attempt
 from runs.models import Attempt, Run
 from runs.states import Kind, Status
@@ -50,6 +51,25 @@ def finished(tmp_path):
 
 
 @pytest.fixture
+def forked(finished):
+    """A fork of the completed training that was interrupted, resumed inexactly and overtook points."""
+    run = fork_run(finished, step=40, changes={"steps": 60, "learning_rate": 0.002}, name="fork")
+    first = start(run)
+    for step in range(41, 51):
+        journal(first).metrics(step, {"train/loss": 1.0})
+    ingest_attempt(first)
+    finish(first, Status.FAILED)
+    second = start(fresh(run))
+    journal(second).resumed(45, "micro_batch 4 → 8")
+    for step in range(46, 61):
+        journal(second).metrics(step, {"train/loss": 0.5})
+    journal(second).provenance({"threads": 2, "installed": ["a==1"], "git_diff": f"+{LONG}"})
+    ingest_attempt(second)
+    finish(second)
+    return fresh(run)
+
+
+@pytest.fixture
 def failed():
     run = run_in(Status.FAILED, name=LONG)
     Run.objects.filter(pk=run.pk).update(error=f"Traceback\n{LONG * 3}", reason="out of memory")
@@ -70,7 +90,7 @@ def written():
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_of_runs_fits_its_window(site, viewer, finished, failed, written, width, theme):
+def test_every_page_of_runs_fits_its_window(site, operator, finished, failed, written, forked, width, theme):
     draft = make_run()
     paths = {
         "runs": "/runs/",
@@ -78,10 +98,13 @@ def test_every_page_of_runs_fits_its_window(site, viewer, finished, failed, writ
         "run-failed": f"/runs/{failed.pk}/",
         "run-generation": f"/runs/{written.pk}/",
         "run-empty": f"/runs/{draft.pk}/",
+        "run-fork": f"/runs/{forked.pk}/",
+        "run-fork-form": f"/runs/{finished.pk}/fork/?step=40",
+        "compare-two": f"/runs/compare/?ids={finished.pk},{forked.pk}",
         "compare": f"/runs/compare/?ids={finished.pk},{failed.pk},{draft.pk}",
         "benchmarks": "/benchmarks/",
     }
-    page = site.open("/runs/", user=viewer, theme=theme, width=width)
+    page = site.open("/runs/", user=operator, theme=theme, width=width)
     for name, path in paths.items():
         page.goto(path)
         page.wait_for_load_state("networkidle")
@@ -100,6 +123,31 @@ def test_the_curves_of_a_run_are_drawn_with_every_number_at_hand(site, viewer, f
     first = page.locator("section[aria-label=Curves] .card").first
     first.get_by_text("not finite").first.wait_for(state="attached")
     assert "step 30" in first.inner_text()
+
+
+def test_overtaken_points_and_the_parents_curve_are_drawn_on_demand(site, viewer, finished, forked):
+    page = site.open(f"/runs/{forked.pk}/", user=viewer)
+    note = page.locator("section[aria-label=Curves] .chart-note").first
+    page.get_by_text("train/loss: 20 of 20 points").or_(page.get_by_text("20 of 20 points")).first.wait_for()
+    assert "overtaken" not in note.inner_text()
+    page.get_by_label("Show 5 overtaken points").press("Space")
+    page.get_by_text("train/loss, overtaken in attempt 1: 5 of 5 points").first.wait_for()
+    page.get_by_label(f"Prepend the curve of run {finished.pk}").check()
+    page.get_by_text(f"train/loss, run {finished.pk}: 40 of 40 points").first.wait_for()
+    page.get_by_label("Show 5 overtaken points").uncheck()
+    page.get_by_text("overtaken in attempt 1").first.wait_for(state="detached")
+
+
+def test_an_operator_forks_from_a_checkpoint_on_the_page(site, operator, finished):
+    page = site.open(f"/runs/{finished.pk}/", user=operator)
+    page.get_by_role("link", name="Fork from step 40").click()
+    page.get_by_label("steps", exact=True).fill("40")
+    page.get_by_role("button", name="Leave it a draft").click()
+    page.get_by_text("leaves nothing to do after step 40").wait_for()
+    page.get_by_label("steps", exact=True).fill("50")
+    page.get_by_role("button", name="Leave it a draft").click()
+    page.get_by_text("from step 40; steps 40 → 50").wait_for()
+    assert Run.objects.get(parent=finished).config["steps"] == 50
 
 
 def test_a_live_run_shows_new_values_without_being_loaded_again(site, viewer):
