@@ -41,7 +41,7 @@ def fork_run(
     return create_run(
         kind=Kind.TRAIN,
         config=config,
-        device=_device(run),
+        device=device_of(run),
         dataset=run.dataset,
         total_steps=config.steps,
         params=_params(run),
@@ -67,7 +67,7 @@ def clone_run(
     return create_run(
         kind=Kind(run.kind),
         config=config,
-        device=_device(run),
+        device=device_of(run),
         dataset=run.dataset,
         total_steps=config.steps if run.kind == Kind.TRAIN else run.total_steps,
         params=_params(run),
@@ -92,7 +92,8 @@ def changed_config(run: Run, changes: Mapping[str, Any]) -> TrainConfig:
         raise InvalidInputError(str(error)) from error
 
 
-def _device(run: Run) -> Device:
+def device_of(run: Run) -> Device:
+    """Give the device that a run was made for."""
     return Device(kind=run.device_kind, index=run.device_index, uuid=run.device_uuid, name=run.device_name)
 
 

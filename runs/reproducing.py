@@ -14,6 +14,7 @@ from datasets_app.verification import check_rows
 from runs import services
 from runs.devices import Device, resolve_device
 from runs.differences import Difference, differences
+from runs.forking import device_of
 from runs.models import Reproduction, Run
 from runs.services import Actor
 from runs.states import Kind, Status
@@ -95,7 +96,7 @@ def create_reproduction(
         UserError: where the run cannot be repeated, or the device is not there.
     """
     last = require_reproducible(run, to_step)
-    wanted = resolve_device(kind=device or run.device_kind)
+    wanted = device_of(run) if device in (None, run.device_kind) else resolve_device(kind=device)
     found = known_differences(run, wanted)
     with transaction.atomic():
         child = services.create_run(
