@@ -145,14 +145,6 @@ class TrainConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _shares_fit(self) -> Self:
-        if self.schedule == "wsd" and self.warmup_share + self.decay_share > 1:
-            raise ValueError(
-                f"warmup_share={self.warmup_share} and decay_share={self.decay_share} are more than all steps"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _micro_batches_fill_the_batch(self) -> Self:
         if isinstance(self.micro_batch, int) and self.micro_batch and self.batch_size % self.micro_batch:
             divisors = [str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]

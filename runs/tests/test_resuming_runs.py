@@ -41,6 +41,9 @@ def interrupt(act: Callable[[Attempt], None]) -> Run:
     try:
         run = wait_until(lambda: newest_run(after=known.pk if known else 0), what="the run")
         attempt = wait_for_step(run, EVERY + 3)
+        # Saving goes on beside the updates: what is not written yet dies with the process.
+        first = Checkpoint.objects.filter(run=run, step=EVERY)
+        wait_until(first.exists, what="the first checkpoint")
         act(attempt)
         training.communicate(timeout=60)
     finally:
