@@ -107,7 +107,7 @@ def test_every_page_of_runs_fits_its_window(site, operator, finished, failed, wr
     page = site.open("/runs/", user=operator, theme=theme, width=width)
     for name, path in paths.items():
         page.goto(path)
-        page.wait_for_load_state("networkidle")
+        site.settle(page)
         assert fits(page), path
         shoot(page, f"{name}-{width}-{theme}")
 
@@ -160,7 +160,7 @@ def test_a_live_run_shows_new_values_without_being_loaded_again(site, viewer):
     page.evaluate("window.stayed = true")
     latest = page.locator('[data-latest="train/loss"]').first
     assert latest.inner_text() == "2.5"
-    page.wait_for_load_state("networkidle")
+    site.settle(page)
     recorder.phase("evaluating", 3)
     recorder.metrics(3, {"train/loss": 0.125})
     ingest_attempt(attempt)
@@ -196,7 +196,7 @@ def test_two_runs_are_chosen_and_compared(site, viewer, finished):
     page.get_by_label(f"Choose run {other.pk} to compare").check()
     button.click()
     page.wait_for_url("**/runs/compare/?ids=*")
-    page.wait_for_load_state("networkidle")
+    site.settle(page)
     assert "0.0077" in page.inner_text("main")
     same = page.locator('tr[data-differs="false"]').first
     assert same.is_hidden()

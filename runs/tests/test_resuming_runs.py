@@ -131,14 +131,15 @@ def test_a_training_interrupted_before_its_first_checkpoint_starts_again():
 
 
 def test_a_named_checkpoint_goes_on_as_its_run_or_begins_a_new_one():
-    first = manage_json("train", *RECIPE, "--foreground")
-    folder = f"{first['checkpoint_dir']}/{EVERY * 3}"
+    every = 15
+    first = manage_json("train", *RECIPE, "--steps=60", f"--save-every-steps={every}", "--foreground")
+    folder = f"{first['checkpoint_dir']}/{every * 3}"
     said = manage_json("train", f"--resume-from={folder}", "--foreground")
     branch = Run.objects.get(pk=said["run_id"])
     assert branch.pk != first["run_id"]
-    assert (branch.parent_id, branch.parent_step) == (first["run_id"], EVERY * 3)
+    assert (branch.parent_id, branch.parent_step) == (first["run_id"], every * 3)
     assert said["params_hash"] == first["params_hash"]
-    assert Attempt.objects.get(run=branch).start_step == EVERY * 3
+    assert Attempt.objects.get(run=branch).start_step == every * 3
 
     misfit = manage("train", f"--resume-from={folder}", "--model=tiny", "--foreground")
     assert misfit.returncode == 1
@@ -147,7 +148,7 @@ def test_a_named_checkpoint_goes_on_as_its_run_or_begins_a_new_one():
 
     # The branch, taken for an interrupted run, goes on as itself from the checkpoint that is named.
     Run.objects.filter(pk=branch.pk).update(status=Status.STOPPED)
-    own = f"{said['checkpoint_dir']}/{EVERY * 4}"
+    own = f"{said['checkpoint_dir']}/{every * 4}"
     assert Path(own).is_dir()
     again = manage_json("train", f"--resume-from={own}", "--foreground")
     assert again["run_id"] == branch.pk

@@ -32,6 +32,7 @@ class Site:
     url: str
     complaints: list[str] = field(default_factory=list)
     contexts: list[Any] = field(default_factory=list)
+    asked: set[Any] = field(default_factory=set)
 
     def open(self, path: str, *, user: Any = None, theme: str = "light", width: str = "laptop") -> Any:
         """Open a page as ``user`` (None: a stranger) in ``theme`` light or dark, at one of `WIDTHS`."""
@@ -52,8 +53,22 @@ class Site:
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
         page.on("requestfailed", self._failed)
         page.on("request", self._leaves)
+        page.on("request", self._begins)
+        page.on("requestfinished", self._ends)
+        page.on("requestfailed", self._ends)
         page.goto(path)
         return page
+
+    def settle(self, page: Any) -> None:
+        """Wait until what the page asked for has come, and was drawn.
+
+        The driver's own "networkidle" waits half a second for each page.
+        """
+        page.wait_for_load_state("load")
+        quiet = 0
+        while quiet < 2:
+            page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)))")
+            quiet = 0 if self.asked else quiet + 1
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"} or "Content Security Policy" in text:
@@ -63,6 +78,12 @@ class Site:
         # A page that is left while it asks for something cancels the request: that is no failure.
         if request.failure != "net::ERR_ABORTED":
             self.complaints.append(f"{request.url} failed: {request.failure}")
+
+    def _begins(self, request: Any) -> None:
+        self.asked.add(request)
+
+    def _ends(self, request: Any) -> None:
+        self.asked.discard(request)
 
     def _leaves(self, request: Any) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):

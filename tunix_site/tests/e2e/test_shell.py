@@ -86,7 +86,7 @@ def test_the_keyboard_reaches_the_content_first(site, viewer):
 def test_the_pages_open_without_complaint_at_every_width(site, administrator, theme, width):
     for name, path in PAGES.items():
         page = site.open(path, user=administrator, theme=theme, width=width)
-        page.wait_for_load_state("networkidle")
+        site.settle(page)
         assert page.title()
         assert fits(page), f"{name} scrolls sideways at {width}"
         shoot(page, f"{name}-{theme}-{width}")
