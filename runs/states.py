@@ -30,6 +30,25 @@ class Kind(models.TextChoices):
     BENCH = "bench", "benchmark"
 
 
+class Cause(models.TextChoices):
+    """What ended an attempt."""
+
+    COMPLETED = "completed", "did all its steps"
+    STOPPED = "stopped", "was asked to stop"
+    FORCED = "forced", "was ended by force"
+    SIGNAL = "signal", "a signal ended its process"
+    HOST_MEMORY = "host_memory", "the host was out of memory"
+    DEVICE_MEMORY = "device_memory", "the device was out of memory"
+    NOT_FINITE = "not_finite", "loss or gradient was not finite"
+    EXCEPTION = "exception", "an error in the program"
+    REFUSED = "refused", "recipe, data, checkpoint or device did not go together"
+    NO_START = "no_start", "its process could not be started"
+    SUPERVISOR = "supervisor", "its supervisor or host is gone"
+    FENCED = "fenced", "another attempt had taken over"
+    MARKED = "marked", "a person marked it as stopped"
+    UNKNOWN = "unknown", "it left no word"
+
+
 # A supervisor holds these: they have a device lease and a heartbeat.
 SUPERVISED = frozenset({Status.STARTING, Status.RUNNING, Status.STOPPING})
 # Something will still happen by itself.
@@ -50,7 +69,17 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     Status.STOPPING: frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST}),
     Status.STOPPED: frozenset({Status.QUEUED}),
     Status.FAILED: frozenset({Status.QUEUED}),
-    Status.LOST: frozenset({Status.QUEUED}),
+    # Besides a resume: its process answers again and takes back its device, or what it left tells its end.
+    Status.LOST: frozenset(
+        {
+            Status.QUEUED,
+            Status.RUNNING,
+            Status.STOPPING,
+            Status.STOPPED,
+            Status.COMPLETED,
+            Status.FAILED,
+        }
+    ),
     Status.COMPLETED: frozenset(),
 }
 

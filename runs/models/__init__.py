@@ -1,8 +1,9 @@
 """Tables of the runs app: the run and its attempts, and what runs leave behind."""
 
+from runs.models.host import DeviceLease, HostDevice, Worker
 from runs.models.reproduction import Reproduction, Verdict
 from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
-from runs.models.run import Attempt, DeviceLease, Run, Worker
+from runs.models.run import Attempt, Run
 
 __all__ = [
     "Attempt",
@@ -10,6 +11,7 @@ __all__ = [
     "Checkpoint",
     "DeviceLease",
     "Evaluation",
+    "HostDevice",
     "MetricPoint",
     "Reproduction",
     "Run",

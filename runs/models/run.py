@@ -1,5 +1,6 @@
-"""A run, its attempts, and the device that an attempt holds."""
+"""A run and its attempts."""
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from django.db import models
 from django.urls import reverse
 
 from datasets_app.models import Dataset
-from runs.states import ALIVE, ENDED, INTERRUPTED, SUPERVISED, Kind, Status
+from runs.states import ALIVE, ENDED, INTERRUPTED, SUPERVISED, Cause, Kind, Status
 
 if TYPE_CHECKING:
     from runs.models.results import Evaluation
@@ -22,6 +23,9 @@ class Run(models.Model):
     token: whoever writes for an older attempt is turned away.
     """
 
+    uid = models.UUIDField(
+        default=uuid.uuid4, unique=True, editable=False, help_text="the same in every database that knows it"
+    )
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.TRAIN)
     name = models.CharField(max_length=300, blank=True)
     owner = models.ForeignKey(
@@ -45,6 +49,24 @@ class Run(models.Model):
     device_index = models.PositiveSmallIntegerField(default=0)
     device_uuid = models.CharField(max_length=80, blank=True)
     device_name = models.CharField(max_length=200, blank=True)
+    device_pinned = models.BooleanField(
+        default=False, help_text="only this very device; otherwise any free one of its kind"
+    )
+    host = models.CharField(max_length=255, blank=True, help_text="the machine of a pinned device")
+    store = models.CharField(
+        max_length=32, blank=True, help_text="the artifacts folder that holds its files; empty: none yet"
+    )
+
+    priority = models.SmallIntegerField(default=0, help_text="higher goes first in the queue")
+    queue_position = models.BigIntegerField(default=0, help_text="order among the same priority")
+    assigned_to = models.CharField(
+        max_length=100, blank=True, help_text="queue of the device that is to take it; empty: it waits"
+    )
+    assigned_at = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True, help_text="not started before this moment")
+    restarts = models.PositiveSmallIntegerField(
+        default=0, help_text="restarts by itself since a person last started it"
+    )
 
     checkpoint_dir = models.CharField(
         max_length=1000, blank=True, help_text="this run's own checkpoint folder"
@@ -62,6 +84,7 @@ class Run(models.Model):
     provenance = models.JSONField(default=dict, blank=True)
 
     stop_requested_at = models.DateTimeField(null=True, blank=True)
+    stop_now = models.BooleanField(default=False, help_text="stop without a checkpoint")
     origin = models.TextField(blank=True, help_text="how the run was asked for")
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True)
@@ -74,7 +97,10 @@ class Run(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["kind", "-id"])]
+        indexes = [
+            models.Index(fields=["kind", "-id"]),
+            models.Index(fields=["status", "-priority", "queue_position"], name="runs_queue"),
+        ]
 
     def __str__(self) -> str:
         return f"run {self.pk}" + (f" “{self.name}”" if self.name else "")
@@ -135,10 +161,15 @@ class Attempt(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     host = models.CharField(max_length=255)
+    boot_id = models.CharField(max_length=36, blank=True, help_text="the start of the host that it ran in")
     supervisor_pid = models.PositiveIntegerField(null=True, blank=True)
     supervisor_started = models.FloatField(
-        null=True, blank=True, help_text="process start, tells a reused pid"
+        null=True, blank=True, help_text="process start in seconds after boot, tells a reused pid"
     )
+    outlives_supervisor = models.BooleanField(
+        default=False, help_text="its process goes on by itself, for a worker to adopt"
+    )
+    adoptions = models.PositiveSmallIntegerField(default=0, help_text="supervisors that took it over")
     child_pid = models.PositiveIntegerField(null=True, blank=True)
     child_started = models.FloatField(null=True, blank=True)
     device = models.CharField(max_length=120)
@@ -146,6 +177,13 @@ class Attempt(models.Model):
     end_step = models.PositiveIntegerField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.STARTING)
     reason = models.TextField(blank=True)
+    cause = models.CharField(max_length=20, blank=True, choices=Cause.choices, help_text="what ended it")
+    failure = models.CharField(
+        max_length=200, blank=True, help_text="the error's class and message, to tell whether it came again"
+    )
+    exit_code = models.IntegerField(null=True, blank=True, help_text="negative: the signal that ended it")
+    stop_sent_at = models.DateTimeField(null=True, blank=True, help_text="when its process was told to stop")
+    killed_at = models.DateTimeField(null=True, blank=True, help_text="when its process was ended by force")
     inexact = models.TextField(
         blank=True, help_text="what makes this start no exact continuation; empty: it is exact"
     )
@@ -162,36 +200,3 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.run_id}, attempt {self.number}"
-
-
-class DeviceLease(models.Model):
-    """The right to use one device of one host; the constraint makes it exclusive."""
-
-    host = models.CharField(max_length=255)
-    device = models.CharField(max_length=120, help_text="cpu:0, or a GPU's UUID")
-    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="lease")
-    attempt = models.PositiveIntegerField()
-    acquired_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["host", "device"]
-        constraints = [models.UniqueConstraint(fields=["host", "device"], name="one_run_a_device")]
-
-    def __str__(self) -> str:
-        return f"{self.device} on {self.host}: run {self.run_id}"
-
-
-class Worker(models.Model):
-    """A running ``manage.py worker``, known by its heartbeat."""
-
-    host = models.CharField(max_length=255)
-    pid = models.PositiveIntegerField()
-    started_at = models.DateTimeField(auto_now_add=True)
-    beat_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["-beat_at"]
-        constraints = [models.UniqueConstraint(fields=["host", "pid"], name="one_worker_a_process")]
-
-    def __str__(self) -> str:
-        return f"worker {self.pid} on {self.host}"
