@@ -7,6 +7,7 @@ from ninja import Query, Router, Status
 
 from datasets_app.selectors import resolve_dataset
 from runs import history, selectors, services
+from runs.creating import create_run
 from runs.devices import inventory, resolve_device
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
@@ -72,11 +73,11 @@ def list_runs(
 @training_router.post(
     "runs", response={201: RunDetailOut, **ERRORS}, auth=OPERATE, summary="Start a training"
 )
-def create_run(request: HttpRequest, payload: RunIn) -> Status[RunDetailOut]:
+def start_training(request: HttpRequest, payload: RunIn) -> Status[RunDetailOut]:
     """Write a run with a frozen config and, unless ``start`` is false, put it into the queue."""
     user = require(request, "operate").user
     dataset = resolve_dataset(address=payload.dataset)
-    run = services.create_run(
+    run = create_run(
         kind=Kind.TRAIN,
         config=payload.config,
         device=resolve_device(kind=payload.device, index=payload.device_index),

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from runs.creating import create_run
 from runs.devices import Device
 from runs.models import Run
 from runs.selectors import find_checkpoint
-from runs.services import Actor, create_run
+from runs.services import Actor
 from runs.states import Kind
 from training.config import TrainConfig, make_config
 from training.errors import ConfigError

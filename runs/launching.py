@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from runs import services
+from runs.creating import create_run
 from runs.devices import Device, resolve_device
 from runs.follow import Follower
 from runs.models import Run
@@ -121,8 +122,8 @@ class RunCommand(TunixCommand):
         super().handle(*args, **options)
 
     def create_run(self, **facts: Any) -> Run:
-        """Write a draft that remembers this command line; takes what `services.create_run` takes."""
-        return services.create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
+        """Write a draft that remembers this command line; takes what `creating.create_run` takes."""
+        return create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
 
     def carry_out(
         self,

@@ -1,8 +1,15 @@
-"""Facts about processes of this machine, read from the operating system."""
+"""Facts about processes of this machine, read from the operating system.
+
+Times are counted from the machine's start, so that setting its clock changes nothing here.
+"""
 
 import os
 import socket
+from functools import cache
 from pathlib import Path
+
+# Start times are whole clock ticks; this only bears the rounding.
+SAME_START_S = 0.1
 
 
 def hostname() -> str:
@@ -10,11 +17,19 @@ def hostname() -> str:
     return socket.gethostname()
 
 
-def started_at(pid: int) -> float | None:
-    """Give a number that tells this process from a later one with the same pid.
+@cache
+def boot_id() -> str:
+    """Name of this start of the machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
-    On Linux it is the start time in clock ticks since boot plus the boot time; None where the
-    process does not exist (a zombie does not count) or the system does not say.
+
+def started_at(pid: int) -> float | None:
+    """Give the start of a process in seconds after the machine's: it tells one from a later one with its pid.
+
+    None where the process does not exist (a zombie does not count) or the system does not say.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -24,25 +39,20 @@ def started_at(pid: int) -> float | None:
     fields = stat.rpartition(")")[2].split()
     if fields[0] in {"Z", "X"}:
         return None
-    return int(fields[19]) / os.sysconf("SC_CLK_TCK") + _boot_time()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def _boot_time() -> float:
-    for line in Path("/proc/stat").read_text().splitlines():
-        if line.startswith("btime "):
-            return float(line.split()[1])
-    return 0.0
+def is_alive(pid: int | None, started: float | None, boot: str = "") -> bool:
+    """Tell whether the process that once had this pid and start still runs here.
 
-
-def is_alive(pid: int | None, started: float | None) -> bool:
-    """Tell whether the process that once had this pid and start still runs here."""
-    if pid is None:
+    ``boot`` is the `boot_id` it was seen in; empty where that is not known.
+    """
+    if pid is None or (boot and boot != boot_id()):
         return False
     now = started_at(pid)
     if now is None:
         return _exists_without_proc(pid)
-    # The boot time may be corrected by a second or two while the machine runs.
-    return started is None or abs(now - started) < 5
+    return started is None or abs(now - started) < SAME_START_S
 
 
 def _exists_without_proc(pid: int) -> bool:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from datasets_app.verification import check_rows
-from runs import services
+from runs.creating import create_run
 from runs.devices import Device, resolve_device
 from runs.differences import Difference, differences
 from runs.forking import device_of
@@ -99,7 +99,7 @@ def create_reproduction(
     wanted = device_of(run) if device in (None, run.device_kind) else resolve_device(kind=device)
     found = known_differences(run, wanted)
     with transaction.atomic():
-        child = services.create_run(
+        child = create_run(
             kind=Kind.TRAIN,
             config=TrainConfig.model_validate(run.config),
             device=wanted,

@@ -17,6 +17,7 @@ from django.conf import settings
 from datasets_app.models import Dataset
 from datasets_app.services import seed_dataset
 from runs import services
+from runs.creating import create_run
 from runs.devices import Device, jax_installed
 from runs.ingest import ingest_attempt
 from runs.journal import JOURNAL_NAME, JournalRecorder
@@ -51,7 +52,7 @@ def make_run(**changes: Any) -> Run:
     """A draft training of 10 steps on the CPU, without a dataset unless one is given."""
     config = make_config({"model": "nano", "steps": 10, **changes.pop("config", {})})
     facts = {"kind": Kind.TRAIN, "device": CPU, "dataset": None, "total_steps": config.steps, **changes}
-    return services.create_run(config=config, **facts)
+    return create_run(config=config, **facts)
 
 
 def claim(run: Run, **changes: Any) -> Attempt | None:
