@@ -1,94 +1,106 @@
 """What the child process does: one attempt's work, told to the journal.
 
-Runs in a process of its own (`manage.py execute_run`), where alone JAX is loaded. It reads the
-run and its data from the database once, closes the connection, and from then on only writes
-its journal, its log and its checkpoints.
+Runs in a process of its own (`manage.py execute_run`), where alone JAX is loaded. Its main thread reads
+the run and its data from the database once and then only writes its journal, its log and its
+checkpoints; a thread beside it keeps the line to the run's row, and nothing waits for that one.
 """
 
-import json
+import logging
 import os
 import signal
-import sys
+import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, Error, connection
 
-from datasets_app.generators import checkers
-from datasets_app.manifest import describe
-from datasets_app.models import Dataset
-from runs.examples import load_examples, synthetic_examples
+from runs.endings import Circumstances
+from runs.exit_record import EXIT_FAILED, EXIT_FENCED, EXIT_FORCED, EXIT_STALE, write_exit_record
+from runs.finishing import finish
+from runs.jobs import Job
 from runs.journal import JOURNAL_NAME, JournalRecorder
+from runs.journal_import import journal_header
+from runs.lifeline import Lifeline
 from runs.models import Attempt, Run
-from runs.states import SUPERVISED, Kind
-from runs.stopping import StopListener
-from training.config import TrainConfig
-from training.decoding import Decoding, make_decoding
+from runs.processes import is_alive, started_at
+from runs.states import SUPERVISED, Cause, Kind, Status
+from runs.stopping import SUPERVISOR_DIED, StopListener
+from runs.system_metrics import SystemSampler
+from runs.upkeep import Upkeep
 from training.errors import TrainingError
-from training.examples import TraceExample
 
-EXIT_FAILED = 1
-EXIT_STALE = 3
+log = logging.getLogger(__name__)
+
+# How long a process that is done and supervised by nobody tries to tell the database so.
+TELL_S = 60.0
 
 
 class Execution:
     """One attempt of one run, inside its child process."""
 
     def __init__(self, run: Run, attempt: Attempt, *, supervisor_pid: int) -> None:
-        self.run = run
-        self.attempt = attempt
-        self.config = TrainConfig.model_validate(run.config)
-        self.supervisor_pid = supervisor_pid
-        self.recorder: JournalRecorder
-        self.examples: dict[str, list[TraceExample]] = {}
-
-    def load_data(self) -> None:
-        """Read the traces that this kind of run needs, then leave the database."""
-        run = self.run
-        if run.kind == Kind.TRAIN and run.dataset:
-            _copy_manifest(run.dataset, run.directory / "dataset-manifest.json")
-            self.examples = {split: load_examples(run.dataset, split) for split in ("train", "test")}
-        elif run.kind == Kind.EVALUATE and run.dataset:
-            split = run.params["split"]
-            self.examples = {split: load_examples(run.dataset, split)}
-        elif run.kind == Kind.BENCH:
-            self.examples = {
-                "train": load_examples(run.dataset, "train") if run.dataset else synthetic_examples()
-            }
-        self.content_hash = run.dataset.content_hash if run.dataset else ""
-        self.dataset_key = run.dataset.key if run.dataset else ""
-        self.parent_id = run.parent_id
-        connections.close_all()
+        self.run, self.attempt = run, attempt
+        self.directory = run.attempt_directory(attempt.number)
+        self.listener = StopListener(
+            supervisor_pid=None if attempt.outlives_supervisor else supervisor_pid,
+            on_first=self._on_stop,
+            on_forced=lambda: self._record(EXIT_FORCED),
+        )
+        self.recorder = JournalRecorder(
+            self.directory / JOURNAL_NAME,
+            stop_asked=self.listener.asked,
+            say=_say,
+            header=journal_header(run, attempt),
+        )
+        self.lifeline = Lifeline(
+            attempt, progress=self._progress, ask_stop=self.listener.ask, end=self._end_by_force
+        )
+        sampler = SystemSampler(run.device_kind, run.device_uuid, os.getpid())
+        self.upkeep = Upkeep(self.directory, recorder=self.recorder, sampler=sampler)
 
     def carry_out(self) -> int:
         """Work and write the attempt's last word. Returns the exit code of the process."""
-        listener = StopListener(supervisor_pid=self.supervisor_pid, on_first=self._on_stop)
-        path = self.run.attempt_directory(self.attempt.number) / JOURNAL_NAME
-        self.recorder = JournalRecorder(path, stop_asked=listener.asked, say=_say)
-        listener.start()
-        work: dict[str, Callable[[], dict[str, Any]]] = {
-            Kind.TRAIN: self._train,
-            Kind.EVALUATE: self._evaluate,
-            Kind.GENERATE: self._generate,
-            Kind.BENCH: self._bench,
-        }
+        self.listener.start()
+        self.lifeline.start()
+        self.upkeep.start()
+        code, facts = self._work()
+        self.upkeep.close()
+        self._last_word(code, **facts)
+        self._tell_where_nobody_supervises()
+        return code
+
+    def _work(self) -> tuple[int, dict[str, Any]]:
         try:
-            self.load_data()
-            facts = work[self.run.kind]()
+            return 0, Job(self.run, self.attempt, self.recorder).carry_out()
         except TrainingError as error:
             _say(f"Failed: {error}")
-            self.recorder.end("failed", reason=str(error))
-            return EXIT_FAILED
+            return EXIT_FAILED, self._failure(error, str(error))
         except Exception as error:
             traceback.print_exc()
-            self.recorder.end("failed", reason=f"{type(error).__name__}: {error}")
-            return EXIT_FAILED
-        self.recorder.end(**facts)
-        return 0
+            return EXIT_FAILED, self._failure(error, f"{type(error).__name__}: {error}")
+
+    def _failure(self, error: Exception, reason: str) -> dict[str, Any]:
+        first = str(error).partition("\n")[0]
+        return {
+            "status": Status.FAILED,
+            "step": self.recorder.current_step,
+            "reason": reason,
+            "cause": self._cause_of(error),
+            "failure": f"{type(error).__name__}: {first}"[:200],
+        }
+
+    def _cause_of(self, error: Exception) -> Cause:
+        from training.memory import is_out_of_memory
+
+        cause = Cause.EXCEPTION
+        if isinstance(error, TrainingError):
+            cause = Cause(error.cause)
+        elif is_out_of_memory(error):
+            cause = Cause.DEVICE_MEMORY
+        # A CPU's memory is the host's.
+        on_host = cause == Cause.DEVICE_MEMORY and self.run.device_kind == "cpu"
+        return Cause.HOST_MEMORY if on_host else cause
 
     def _on_stop(self, reason: str) -> None:
         """End at once where nothing is worth saving: before the first step, and in short jobs."""
@@ -98,145 +110,55 @@ class Execution:
             "compiling",
         }
         if not unsaved_work:
-            self.recorder.end("stopped", step=self.recorder.current_step, reason=reason)
+            self._last_word(0, status=Status.STOPPED, step=self.recorder.current_step, reason=reason)
+            self._tell_where_nobody_supervises()
             os._exit(0)
 
-    def _select_device(self) -> Any:
-        from training import device
+    def _last_word(self, code: int, **facts: Any) -> None:
+        """Write the end to the journal and the exit record; the lifeline has nothing more to say."""
+        self.lifeline.close()
+        if facts.get("status") == Status.STOPPED and "cause" not in facts:
+            died = facts.get("reason") == SUPERVISOR_DIED
+            facts["cause"] = Cause.SUPERVISOR if died else Cause.STOPPED
+        self.recorder.end(**facts)
+        self._record(code, **{name: facts.get(name, "") for name in ("status", "reason", "cause", "failure")})
 
-        run = self.run
-        kind: Literal["cpu", "gpu"] = "gpu" if run.device_kind == "gpu" else "cpu"
-        return device.select_device(kind, physical_index=run.device_index, uuid=run.device_uuid)
-
-    def _record_provenance(self, selected: Any) -> None:
-        """Record where a job other than training runs; training records it with what it chose."""
-        from training import provenance
-
-        self.recorder.provenance(
-            provenance.collect(
-                selected,
-                config=self.config,
-                dataset_key=self.dataset_key,
-                content_hash=self.content_hash,
-                argv=sys.argv,
-            )
+    def _record(self, code: int, **facts: Any) -> None:
+        write_exit_record(
+            self.directory, exit_code=code, step=self.recorder.current_step, at=time.time(), **facts
         )
 
-    def _train(self) -> dict[str, Any]:
-        from training import loop
+    def _progress(self) -> dict[str, Any]:
+        phase, step = self.recorder.current_phase, self.recorder.current_step
+        # Before its first step an attempt has not yet told where it goes on.
+        return {"phase": phase} | ({"step": step} if step else {})
 
-        run = self.run
-        selected = self._select_device()
-        root = Path(run.checkpoint_dir)
-        resume_from = self._resume_point(self._newest_sound(root))
-        if resume_from is None:
-            # Also what an earlier attempt recorded without a checkpoint is overtaken.
-            self.recorder.resumed(0)
-        result = loop.train(
-            config=self.config,
-            train_examples=self.examples["train"],
-            test_examples=self.examples["test"],
-            recorder=self.recorder,
-            checkpoint_dir=root,
-            device=selected,
-            resume_from=resume_from,
-            checkers=checkers(),
-            metadata={
-                "run_id": run.pk,
-                "attempt": self.attempt.number,
-                "dataset_key": self.dataset_key,
-                "content_hash": self.content_hash,
-            },
-            cache_dir=_cache_dir(),
-            allow_inexact=run.params.get("allow_inexact") == self.attempt.number,
-            stop_after=run.params.get("to_step"),
-        )
-        return {
-            "status": result.status,
-            "step": result.step,
-            "final_loss": result.final_loss,
-            "params_hash": result.params_hash,
-            "reason": _how_stopped(result) if result.status == "stopped" else "",
-        }
+    def _end_by_force(self, why: str) -> None:
+        """End this process now: it is not wanted any more, or must stop without a checkpoint."""
+        if why == "fenced":
+            _say("This attempt no longer holds its run: another one has taken over. Its process ends.")
+            self._record(EXIT_FENCED, cause=Cause.FENCED)
+            os._exit(EXIT_FENCED)
+        _say("Stop: at once, without a checkpoint.")
+        reason = "ended by force, as asked, without a checkpoint"
+        self._record(EXIT_FORCED, status=Status.STOPPED, reason=reason, cause=Cause.FORCED)
+        self._tell_where_nobody_supervises()
+        os._exit(EXIT_FORCED)
 
-    def _newest_sound(self, root: Path) -> Path | None:
-        """Find the newest checkpoint that is sound; damaged newer ones are named and set aside."""
-        from training import checkpoints
-
-        found, damaged = checkpoints.set_aside_damaged(root)
-        for step, what in damaged.items():
-            self.recorder.log(f"Warning: {what}")
-            self.recorder.checkpoint_gone(step, str(root / str(step)), f"damaged: {what}")
-        if damaged:
-            instead = f"the checkpoint of step {found.name}" if found else "step 0"
-            self.recorder.log(f"Going on from {instead} instead.")
-        return found
-
-    def _resume_point(self, newest: Path | None) -> Path | None:
-        """Give the checkpoint to start from: the one named for this attempt, else the run's newest.
-
-        A run that began from another's checkpoint goes back there while it has none of its own.
-        """
-        named = Path(self.run.resume_path) if self.run.resume_path else None
-        if named and (self.run.resume_attempt == self.attempt.number or newest is None):
-            return named
-        return newest
-
-    def _evaluate(self) -> dict[str, Any]:
-        from training import evaluate
-
-        params = self.run.params
-        selected = self._select_device()
-        self._record_provenance(selected)
-        report = evaluate.evaluate_checkpoint(
-            step_dir=Path(params["step_dir"]),
-            examples=self.examples[params["split"]],
-            split=params["split"],
-            limit=params["limit"],
-            seed=self.config.seed,
-            device=selected,
-            recorder=self.recorder,
-            checkers=checkers(),
-            cache_dir=_cache_dir(),
-        )
-        return {"status": "completed", "step": report.step}
-
-    def _generate(self) -> dict[str, Any]:
-        from training import generate
-
-        params = self.run.params
-        # Only the settings that the run names: one written before a setting existed still runs.
-        decoding = make_decoding({name: params[name] for name in Decoding.model_fields if name in params})
-        self.recorder.phase("generating", params["step"])
-        selected = self._select_device()
-        self._record_provenance(selected)
-        texts = generate.generate_text(
-            step_dir=Path(params["step_dir"]),
-            prompts=[params["prompt"]],
-            decoding=decoding,
-            device=selected,
-            cache_dir=_cache_dir(),
-        )
-        found = [asdict(text) for text in texts]
-        # The first one also by itself, for readers that expect a single text.
-        return {"status": "completed", "step": params["step"], "result": {**found[0], "texts": found}}
-
-    def _bench(self) -> dict[str, Any]:
-        from training import bench
-
-        params = self.run.params
-        selected = self._select_device()
-        self._record_provenance(selected)
-        record = bench.bench(
-            config=self.config,
-            examples=self.examples["train"],
-            device=selected,
-            recorder=self.recorder,
-            steps=params["steps"],
-            profile_dir=Path(params["profile_dir"]) if params.get("profile_dir") else None,
-            cache_dir=_cache_dir(),
-        )
-        return {"status": "completed", "step": params["steps"], "result": record}
+    def _tell_where_nobody_supervises(self) -> None:
+        """End the attempt in the database where its supervisor is dead and nobody has adopted it."""
+        deadline = time.monotonic() + TELL_S
+        while self.attempt.outlives_supervisor and time.monotonic() < deadline:
+            try:
+                self.attempt.refresh_from_db()
+                supervisor = (self.attempt.supervisor_pid, self.attempt.supervisor_started)
+                if self.attempt.finished_at is None and not is_alive(*supervisor, self.attempt.boot_id):
+                    finish(self.attempt, Circumstances(adopted=True))
+                return
+            except (DatabaseError, Error) as error:
+                _say(f"The database does not answer, so the end is not told yet: {error}")
+                connection.close()
+                time.sleep(1.0)
 
 
 def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
@@ -248,32 +170,40 @@ def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     attempt = (
         Attempt.objects.select_related("run__dataset")
-        .filter(run_id=run_id, number=attempt_number, run__attempt=attempt_number, run__status__in=SUPERVISED)
+        .filter(
+            run_id=run_id,
+            number=attempt_number,
+            finished_at=None,
+            run__attempt=attempt_number,
+            run__status__in=SUPERVISED,
+        )
         .first()
     )
     if attempt is None:
         _say(f"Run {run_id} is not claimed as attempt {attempt_number}; nothing to do.")
         return EXIT_STALE
+    _sign_in(attempt)
     return Execution(attempt.run, attempt, supervisor_pid=supervisor_pid).carry_out()
 
 
-def _copy_manifest(dataset: Dataset, path: Path) -> None:
-    """Keep what the dataset was beside the run, for the dataset's own folder follows its newest content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}")
-    fresh.write_text(json.dumps(describe(dataset), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    fresh.replace(path)
+def _sign_in(attempt: Attempt) -> None:
+    """Say which process this is, should its supervisor have died before it could."""
+    attempt.child_pid, attempt.child_started = os.getpid(), started_at(os.getpid())
+    attempt.save(update_fields=["child_pid", "child_started"])
+    _offer_to_the_kernel()
 
 
-def _how_stopped(result: Any) -> str:
-    if result.saved_step == result.step:
-        return "stopped with a checkpoint"
-    return f"stopped; its newest checkpoint is of step {result.saved_step}, for the disk has no room"
-
-
-def _cache_dir() -> Path:
-    return Path(settings.TUNIX_ARTIFACTS_DIR) / "cache"
+def _offer_to_the_kernel(path: Path = Path("/proc/self/oom_score_adj")) -> None:
+    """Where memory runs out, let the kernel end this process rather than the database or the worker."""
+    try:
+        path.write_text("500")
+    except OSError as error:
+        log.debug("oom_score_adj: %s", error)
 
 
 def _say(message: str) -> None:
-    print(message, flush=True)
+    try:
+        print(message, flush=True)
+    except OSError:
+        # The log's disk is full; the journal keeps what matters.
+        return

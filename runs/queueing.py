@@ -19,17 +19,16 @@ from runs.states import Status
 from tunix_site.errors import ConflictError, InvalidInputError
 
 PREFIX = "runs@"
-LONGEST_NAME = 100
+# A queue's name has 100 characters; the longest key is that of a card.
+LONGEST_HOST = 48
 PRIORITIES = (-1000, 1000)
 Where = Literal["first", "up", "down", "last"]
 
 
 def queue_name(host: str, key: str) -> str:
     """Name the queue, and so the cluster, of one device of one host."""
-    name = f"{PREFIX}{host}/{key}"
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{PREFIX}{hashlib.sha256(host.encode()).hexdigest()[:24]}/{key}"[:LONGEST_NAME]
+    short = host if len(host) <= LONGEST_HOST else hashlib.sha256(host.encode()).hexdigest()[:LONGEST_HOST]
+    return f"{PREFIX}{short}/{key}"
 
 
 def waiting_runs() -> QuerySet[Run]:

@@ -1,8 +1,8 @@
-"""Find runs whose supervisor is gone, store what they left, and mark them lost.
+"""Find attempts that nobody supervises any more: end them, or name those that a worker can adopt.
 
-On the same host the processes themselves tell; of another host only the heartbeat does. A
-child that outlived its supervisor stops by itself with a checkpoint; until it is gone, the run
-and its device stay taken.
+On the same host the processes themselves tell, at once and whatever the clocks say. Of another host only
+the heartbeat does, and it is judged by how long *this* process has watched it stand still: a clock that
+was set, a reaper that has just begun or a database that was away makes no run look silent.
 """
 
 import contextlib
@@ -10,79 +10,126 @@ import datetime as dt
 import logging
 import os
 import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from django.utils import timezone
-from django_q.models import OrmQ
 
-from runs import services
-from runs.ingest import FencedOutError, ingest_attempt
-from runs.models import Attempt, Run, Worker
-from runs.processes import hostname, is_alive
-from runs.selectors import live_workers
+from runs.endings import Circumstances
+from runs.finishing import finish
+from runs.models import Attempt, DeviceLease, Run, Worker
+from runs.processes import boot_id, hostname, is_alive
 from runs.states import SUPERVISED, Status
 
 log = logging.getLogger(__name__)
 
-SILENT_ELSEWHERE = dt.timedelta(seconds=45)
-ORPHAN_GRACE = dt.timedelta(seconds=120)
+SILENT_ELSEWHERE_S = 45.0
+# From the start of a child's process until it says which one it is.
+SIGN_IN_S = 10.0
+# What a child gets for its checkpoint that was to stop with its supervisor.
+ORPHAN_GRACE_S = 120.0
+# A longer pause between two looks means that this process saw nothing for a while.
+LONGEST_PAUSE_S = 15.0
 
 
-def reap(*, now: dt.datetime | None = None) -> list[Run]:
-    """Mark every run lost that nobody supervises any more. Returns those runs."""
-    moment = now or timezone.now()
-    lost = []
-    attempts = Attempt.objects.select_related("run").filter(finished_at=None, run__status__in=SUPERVISED)
-    for attempt in attempts:
-        if attempt.number != attempt.run.attempt:
-            continue
-        reason = _why_lost(attempt, moment)
-        if reason and _end(attempt, reason):
-            attempt.run.refresh_from_db()
-            lost.append(attempt.run)
-    return lost
+@dataclass
+class Watch:
+    """How long this process has seen something stand still, by its own monotonic clock."""
+
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[object, tuple[object, float]] = field(default_factory=dict)
+    _last_look: float | None = None
+
+    def begin_look(self) -> None:
+        """Begin a round; after a long pause everything is new, for nobody watched."""
+        now = self.clock()
+        if self._last_look is not None and now - self._last_look > LONGEST_PAUSE_S:
+            self.forget()
+        self._last_look = now
+
+    def forget(self) -> None:
+        """Begin anew: nothing was seen for a while."""
+        self._seen.clear()
+
+    def still_for(self, key: object, value: object = None) -> float:
+        """Give the seconds since ``key`` was first seen with this value."""
+        before, since = self._seen.get(key, (None, 0.0))
+        if key not in self._seen or before != value:
+            self._seen[key] = (value, self.clock())
+            return 0.0
+        return self.clock() - since
 
 
-def _why_lost(attempt: Attempt, now: dt.datetime) -> str:
-    """Say why nobody supervises this attempt, or nothing where somebody does."""
-    beat = attempt.run.heartbeat_at or attempt.started_at
-    silence = now - beat
-    if attempt.host != hostname():
-        seconds = silence.total_seconds()
-        return f"no heartbeat from {attempt.host} for {seconds:.0f} s" if silence > SILENT_ELSEWHERE else ""
-    if is_alive(attempt.supervisor_pid, attempt.supervisor_started):
-        return ""
-    if is_alive(attempt.child_pid, attempt.child_started):
-        if silence < ORPHAN_GRACE:
+class Reaper:
+    """Looks again and again, and remembers between two looks."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.watch = Watch(clock)
+        self.orphans: list[Attempt] = []
+
+    def look(self, *, elsewhere: bool = True) -> list[Run]:
+        """End every attempt that nobody works on or supervises any more.
+
+        ``orphans`` then lists those of this host whose process works on without a supervisor.
+
+        Returns:
+            The runs that were lost.
+        """
+        self.watch.begin_look()
+        self.orphans = []
+        lost = []
+        attempts = Attempt.objects.select_related("run").filter(finished_at=None, run__status__in=SUPERVISED)
+        for attempt in attempts:
+            if attempt.number != attempt.run.attempt:
+                continue
+            here = attempt.host == hostname()
+            reason = self._gone_here(attempt) if here else self._gone_elsewhere(attempt) if elsewhere else ""
+            if reason and finish(attempt, Circumstances(gone=reason)) is Status.LOST:
+                log.warning("%s is lost: %s", attempt, reason)
+                attempt.run.refresh_from_db()
+                lost.append(attempt.run)
+        DeviceLease.objects.exclude(run__status__in=SUPERVISED).delete()
+        return lost
+
+    def _gone_here(self, attempt: Attempt) -> str:
+        """Say why nobody works on an attempt of this host, or nothing where somebody does."""
+        if attempt.boot_id and attempt.boot_id != boot_id():
+            return "its host was restarted"
+        if is_alive(attempt.supervisor_pid, attempt.supervisor_started):
+            return ""
+        if attempt.child_pid is None:
+            # It may be on its way, and says so itself.
+            unsigned = self.watch.still_for(("unsigned", attempt.pk)) < SIGN_IN_S
+            return "" if unsigned and attempt.outlives_supervisor else "its supervisor died"
+        if not is_alive(attempt.child_pid, attempt.child_started):
+            return "its supervisor died" + (", and its process" if attempt.outlives_supervisor else "")
+        if attempt.outlives_supervisor:
+            self.orphans.append(attempt)
+            return ""
+        if self.watch.still_for(("orphan", attempt.pk)) < ORPHAN_GRACE_S:
             return ""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(int(attempt.child_pid or 0), signal.SIGKILL)
-    return "its supervisor died"
+            os.killpg(attempt.child_pid, signal.SIGKILL)
+        return "its supervisor died"
+
+    def _gone_elsewhere(self, attempt: Attempt) -> str:
+        still = self.watch.still_for(("beat", attempt.pk), attempt.run.heartbeat_at)
+        if still < SILENT_ELSEWHERE_S:
+            return ""
+        return f"no heartbeat from {attempt.host} for {still:.0f} s"
 
 
-def _end(attempt: Attempt, reason: str) -> bool:
-    """Store what the attempt left and end it. True when its run is lost."""
-    with contextlib.suppress(FencedOutError):
-        ingest_attempt(attempt)
-    word = attempt.last_word
-    if word.get("status") in {Status.COMPLETED, Status.FAILED}:
-        # The work was over before anybody missed the supervisor.
-        services.finish_attempt(attempt=attempt, status=Status(word["status"]), reason=word.get("reason", ""))
-        return False
-    ended = services.finish_attempt(attempt=attempt, status=Status.LOST, reason=reason)
-    if ended:
-        log.warning("%s is lost: %s", attempt, reason)
-    return ended
+def reap_here() -> list[Run]:
+    """End what the processes of this machine show to be over. Returns the runs that were lost."""
+    return Reaper().look(elsewhere=False)
 
 
-def release_deliveries(*, queue: str) -> int:
-    """Give back the tasks that a dead worker had fetched, so that a live one gets them at once.
-
-    The queue itself would wait for its retry time, which lies beyond any run. Harmless for
-    tasks that did run: a second delivery finds nothing to claim.
-    """
-    if live_workers().exists():
-        return 0
-    return int(OrmQ.objects.filter(key=queue, lock__gt=timezone.now()).update(lock=timezone.now()))
+def is_anyone_silent_elsewhere() -> bool:
+    """Tell whether runs of other hosts look silent, so that watching them a while is worth it."""
+    long_ago = timezone.now() - dt.timedelta(seconds=SILENT_ELSEWHERE_S)
+    at_work = Run.objects.filter(status__in=SUPERVISED, heartbeat_at__lt=long_ago)
+    return at_work.filter(attempts__finished_at=None).exclude(attempts__host=hostname()).exists()
 
 
 def forget_old_workers() -> None:

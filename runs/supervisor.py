@@ -1,13 +1,13 @@
 """Supervise one attempt of a run: claim it, start its child, feed the database, end it.
 
 The same function serves the queue's worker and ``--foreground``. It never imports JAX: the
-work happens in a child process with a session and an environment of its own.
+work happens in a child process with a session and an environment of its own, which goes on by
+itself where its worker dies, until the next worker adopts it.
 """
 
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -16,85 +16,139 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.utils import timezone
 
 from runs import services
 from runs.child_environment import child_environment
+from runs.child_process import ChildProcess, FoundChild, OwnChild
+from runs.device_lock import DeviceLock, DeviceLockedError
+from runs.devices import Device
+from runs.endings import Circumstances, oom_kills
+from runs.finishing import finish
 from runs.ingest import FencedOutError, ingest_attempt
-from runs.journal import LOG_NAME, storable
+from runs.journal import LOG_NAME
 from runs.models import Attempt, Run
 from runs.processes import hostname, started_at
 from runs.states import Status
-from runs.stopping import EXIT_FORCED
 
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
-WAIT_FOR_DEVICE_S = 2.0
-LOG_TAIL_LINES = 20
+WAIT_FOR_LOCK_S = 10.0
 
 
-def supervise(run_id: int, attempt_number: int, *, wait_for_device: bool = True) -> Status | None:
+def supervise(
+    run_id: int,
+    attempt_number: int,
+    *,
+    device: Device | None = None,
+    queue: str = "",
+    outlives_supervisor: bool = False,
+) -> Status | None:
     """Carry one attempt from the queue to its end.
 
     A second delivery of the same attempt finds nothing to claim and leaves the run untouched.
+    ``device`` is the one to run on (default: the run's own), ``queue`` the one that delivered it.
+    ``outlives_supervisor``: the child goes on by itself should this process die.
 
     Returns:
         How the attempt ended, or None where there was nothing to claim.
 
     Raises:
-        DeviceBusyError: when the device is taken and ``wait_for_device`` is False.
+        DeviceBusyError: when the device is taken; the run stays queued.
     """
-    attempt = _claim(run_id, attempt_number, wait_for_device=wait_for_device)
-    return None if attempt is None else _Supervision(attempt).carry_out()
+    run = Run.objects.filter(pk=run_id, attempt=attempt_number, status=Status.QUEUED).first()
+    if run is None:
+        return None
+    lock = DeviceLock((device or Device.of_run(run)).key)
+    try:
+        lock.acquire(holder=f"run {run_id}", wait_s=WAIT_FOR_LOCK_S if queue else 0)
+    except DeviceLockedError as error:
+        raise services.DeviceBusyError(str(error)) from error
+    except OSError as error:
+        services.fail_queued(
+            run_id=run_id, attempt=attempt_number, reason=f"its process could not be started: {error}"
+        )
+        return Status.FAILED
+    try:
+        attempt = services.claim_run(
+            run_id=run_id,
+            attempt=attempt_number,
+            host=hostname(),
+            pid=os.getpid(),
+            pid_started=started_at(os.getpid()),
+            device=device,
+            queue=queue,
+            outlives_supervisor=outlives_supervisor,
+        )
+        return None if attempt is None else Supervision(attempt).start_and_watch(lock)
+    finally:
+        lock.let_go()
 
 
-def _claim(run_id: int, number: int, *, wait_for_device: bool) -> Attempt | None:
-    while True:
-        try:
-            return services.claim_run(
-                run_id=run_id,
-                attempt=number,
-                host=hostname(),
-                pid=os.getpid(),
-                pid_started=started_at(os.getpid()),
-            )
-        except services.DeviceBusyError as busy:
-            if not wait_for_device:
-                raise
-            if not services.note_waiting(run_id=run_id, attempt=number, reason=str(busy)):
-                return None
-        time.sleep(WAIT_FOR_DEVICE_S)
+def adopt(attempt_id: int) -> Status | None:
+    """Go on supervising an attempt whose supervisor died and whose process still works.
+
+    Returns:
+        How it ended, or None where there was nothing to adopt (any more).
+    """
+    attempt = services.adopt_attempt(
+        attempt_id=attempt_id, host=hostname(), pid=os.getpid(), pid_started=started_at(os.getpid())
+    )
+    if attempt is None or attempt.child_pid is None:
+        return None
+    log.warning("%s is adopted: its process %s works on", attempt, attempt.child_pid)
+    child = FoundChild(attempt.child_pid, attempt.child_started, attempt.boot_id)
+    return Supervision(attempt, adopted=True).watch(child)
 
 
-class _Supervision:
-    """The life of one child process."""
+class Supervision:
+    """The life of one child process, from its start or adoption to its end."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, *, adopted: bool = False) -> None:
         self.attempt = attempt
         self.run: Run = attempt.run
+        self.adopted = adopted
         self.directory = self.run.attempt_directory(attempt.number)
         self.stop_sent_at: float | None = None
+        self.stop_now = False
         self.killed = False
         self.database_gone = False
+        self.oom_kills = oom_kills()
 
-    def carry_out(self) -> Status:
+    def start_and_watch(self, lock: DeviceLock) -> Status:
+        """Start the child, which gets the device's lock, and watch it to its end."""
         try:
-            child = self._start()
+            child = self._start(lock)
         except OSError as error:
-            return self._finish(None, trouble=f"its process could not be started: {error}")
+            return self._finish(Circumstances(trouble=f"its process could not be started: {error}"))
+        lock.let_go()
+        return self.watch(child)
+
+    def watch(self, child: ChildProcess) -> Status:
+        """Watch a child until it ends, and bring its attempt to an end."""
         try:
-            self._watch(child)
+            while not child.wait(BEAT_S):
+                status = self._tolerantly(self._beat)
+                if status is Status.STOPPING:
+                    self._stop(child)
         except FencedOutError as fenced:
-            log.warning("%s; its child is ended", fenced)
+            log.warning("%s; its process is ended", fenced)
             self._kill(child)
         except BaseException as error:
-            # Whatever ends this process early, the child must not train on as a stranger.
+            if self.attempt.outlives_supervisor:
+                # The child works on; as nobody's, it is adopted like one whose supervisor died.
+                self._note(supervisor_pid=None)
+                raise
             self._kill(child)
-            self._finish(child.wait(), trouble=f"its supervisor failed: {type(error).__name__}: {error}")
+            child.wait(settings.TUNIX_STOP_GRACE_SECONDS)
+            trouble = f"its supervisor failed: {type(error).__name__}: {error}"
+            self._finish(self._circumstances(child, trouble=trouble))
             raise
-        return self._finish(child.wait())
+        child.wait(settings.TUNIX_STOP_GRACE_SECONDS)
+        return self._finish(self._circumstances(child))
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self, lock: DeviceLock) -> ChildProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "execute_run"]
         command += [str(self.run.pk), str(self.attempt.number), "--supervisor-pid", str(os.getpid())]
@@ -107,33 +161,64 @@ class _Supervision:
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[lock.fileno],
             )
         self.attempt.child_pid = child.pid
         self.attempt.child_started = started_at(child.pid)
         self._tolerantly(lambda: self.attempt.save(update_fields=["child_pid", "child_started"]))
-        return child
-
-    def _watch(self, child: "subprocess.Popen[bytes]") -> None:
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(BEAT_S)
-                return
-            status = self._tolerantly(self._beat)
-            if status is Status.STOPPING and self.stop_sent_at is None:
-                self.stop_sent_at = time.monotonic()
-                child.send_signal(signal.SIGTERM)
-            if self.stop_sent_at is not None and not self.killed:
-                waited = time.monotonic() - self.stop_sent_at
-                if waited > settings.TUNIX_STOP_GRACE_SECONDS:
-                    self._kill(child)
+        return OwnChild(child)
 
     def _beat(self) -> Status:
         """Store what the child wrote, show life, and see whether a stop was asked for."""
         ingest_attempt(self.attempt)
         status = services.heartbeat(run_id=self.run.pk, attempt=self.attempt.number)
         if status is None:
+            status = services.revive(self.attempt)
+        if status is None:
             raise FencedOutError(f"{self.attempt} no longer holds its run")
+        if status is Status.STOPPING:
+            self.run.refresh_from_db(fields=["stop_now"])
+            self.stop_now = self.run.stop_now
         return status
+
+    def _stop(self, child: ChildProcess) -> None:
+        """Climb the ladder: ask for a checkpoint, wait for it, then end the process by force."""
+        if self.stop_sent_at is None:
+            self.stop_sent_at = time.monotonic()
+            self._note(stop_sent_at=timezone.now())
+            if not self.stop_now:
+                child.stop()
+        waited = time.monotonic() - self.stop_sent_at
+        if not self.killed and (self.stop_now or waited > settings.TUNIX_STOP_GRACE_SECONDS):
+            self._kill(child)
+
+    def _kill(self, child: ChildProcess) -> None:
+        self.killed = True
+        child.kill()
+        self._note(killed_at=timezone.now())
+
+    def _note(self, **times: object) -> None:
+        self._tolerantly(lambda: Attempt.objects.filter(pk=self.attempt.pk).update(**times))
+
+    def _circumstances(self, child: ChildProcess, *, trouble: str = "") -> Circumstances:
+        before, after = self.oom_kills, oom_kills()
+        return Circumstances(
+            exit_code=child.exit_code,
+            stop_sent=self.stop_sent_at is not None,
+            killed=self.killed,
+            stop_now=self.stop_now,
+            adopted=self.adopted,
+            out_of_memory=before is not None and after is not None and after > before,
+            trouble=trouble,
+        )
+
+    def _finish(self, seen: Circumstances) -> Status:
+        """Store the rest of the journal and the end; tried until the database takes it."""
+        while True:
+            outcome = self._tolerantly(lambda: finish(self.attempt, seen))
+            if outcome is not None:
+                return outcome
+            time.sleep(BEAT_S)
 
     def _tolerantly[Result](self, action: Callable[[], Result]) -> Result | None:
         """Do something with the database; while it is away, training goes on without it."""
@@ -149,58 +234,6 @@ class _Supervision:
             log.warning("%s: the database answers again", self.attempt)
             self.database_gone = False
         return result
-
-    def _kill(self, child: "subprocess.Popen[bytes]") -> None:
-        self.killed = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-
-    def _finish(self, exit_code: int | None, *, trouble: str = "") -> Status:
-        """Store the rest of the journal and the end; tried until the database takes it.
-
-        ``exit_code`` is None where there was no child; ``trouble`` is what else went wrong.
-        """
-        while True:
-            outcome = self._tolerantly(lambda: self._end(exit_code, trouble))
-            if outcome is not None:
-                return outcome
-            time.sleep(BEAT_S)
-
-    def _end(self, exit_code: int | None, trouble: str) -> Status:
-        self.attempt.refresh_from_db()
-        with contextlib.suppress(FencedOutError):
-            ingest_attempt(self.attempt)
-        status, reason = self._verdict(exit_code, trouble)
-        error = self._log_tail() if status is Status.FAILED else ""
-        services.finish_attempt(attempt=self.attempt, status=status, reason=reason, error=error)
-        return Status(self.attempt.status)
-
-    def _verdict(self, exit_code: int | None, trouble: str) -> tuple[Status, str]:
-        word = self.attempt.last_word
-        if word:
-            # It stands on the disk and nothing came after it, however the process then ended.
-            return Status(word["status"]), word.get("reason", "")
-        if trouble or exit_code is None:
-            return Status.FAILED, trouble
-        if exit_code == EXIT_FORCED:
-            return Status.STOPPED, "a second signal ended it at once; its newest checkpoint is what it has"
-        if self.stop_sent_at is not None and exit_code < 0:
-            if not self.killed:
-                return Status.STOPPED, "stopped before its work began"
-            grace = settings.TUNIX_STOP_GRACE_SECONDS
-            return Status.STOPPED, f"ended by force: it did not stop within {grace} s"
-        if exit_code < 0:
-            name = signal.Signals(-exit_code).name
-            hint = " (out of memory, or by hand)" if name == "SIGKILL" else ""
-            return Status.FAILED, f"its process was ended by {name}{hint}"
-        return Status.FAILED, f"its process ended with exit code {exit_code}"
-
-    def _log_tail(self) -> str:
-        try:
-            text = (self.directory / LOG_NAME).read_text(errors="replace")
-        except OSError:
-            return ""
-        return storable("\n".join(text.splitlines()[-LOG_TAIL_LINES:]))
 
 
 def _drop_connection() -> None:
@@ -223,7 +256,7 @@ class SupervisorThread(threading.Thread):
     def run(self) -> None:
         """Supervise; what goes wrong is kept in ``error`` for the main thread."""
         try:
-            self.claimed = supervise(*self._ids, wait_for_device=False)
+            self.claimed = supervise(*self._ids)
         except Exception as error:
             self.error = error
         finally:

@@ -1,116 +1,187 @@
-"""The worker: django-q2 clusters for runs and for house-keeping, their heartbeat, and the reaper.
+"""The worker of a host: it keeps the clusters, hands out waiting runs, reaps, and leaves in order.
 
-A cluster that supervises a training is busy for hours, so house-keeping has one of its own,
-and the heartbeat and the reaper run here, beside both.
+It trains nothing and runs no task itself, so nothing keeps it from its rounds. Told to end (SIGTERM) it
+leaves its trainings at work, for the next worker to adopt; drained (`manage.py drain`, Ctrl-C) it first
+stops them with a checkpoint.
 """
 
 import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.utils import timezone
 
 from runs import reaper, services
-from runs.models import Attempt, Worker
-from runs.processes import hostname
+from runs.clusters import Clusters, give_back_housekeeping
+from runs.deliveries import leased_keys, offer_for_adoption, recall_all, recall_stale
+from runs.device_lock import DeviceLock, DeviceLockedError
+from runs.inventory import refresh_inventory
+from runs.models import Attempt, HostDevice, Worker
+from runs.processes import boot_id, hostname, is_alive, started_at
+from runs.queueing import hand_out
 from runs.states import SUPERVISED
+from runs.store import store_id
+from tunix_site import __version__
 from tunix_site.errors import ConflictError
 
 log = logging.getLogger(__name__)
 
-CLUSTERS = ("runs", "housekeeping")
-BEAT_S = 5.0
+TICK_S = 1.0
+BEAT_S = 4.0
+REAP_S = 2.0
+INVENTORY_S = 5.0
+ADOPT_AGAIN_S = 30.0
 LEAVE_S = 20.0
 
 
 class WorkerProcess:
-    """Starts the clusters, keeps them alive, and ends them and their runs in order."""
+    """One host's worker, from its start to its end."""
 
     def __init__(self) -> None:
-        self.clusters: dict[str, subprocess.Popen[bytes]] = {}
+        self.clusters = Clusters()
+        self.reaper = reaper.Reaper()
         self.stop = threading.Event()
+        self.wake = threading.Event()
+        self.draining_since: float | None = None
+        self._due: dict[str, float] = {}
+        self._offered: dict[int, float] = {}
 
     def work(self) -> None:
-        """Work until SIGTERM or SIGINT; then stop this worker's runs with a checkpoint and leave."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop.set())
-        released = reaper.release_deliveries(queue="runs") + reaper.release_deliveries(queue="housekeeping")
-        if released:
-            log.info("%d tasks of an earlier worker are delivered again", released)
-        for name in CLUSTERS:
-            self.clusters[name] = start_cluster(name)
+        """Work until SIGTERM, SIGINT or a drain.
+
+        Raises:
+            ConflictError: where this host has a worker already.
+        """
+        lock = _only_worker()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._stop())
+        signal.signal(signal.SIGINT, lambda *_: self._interrupted())
         try:
+            released = recall_all(host=hostname()) + give_back_housekeeping()
+            if released:
+                log.info("%d deliveries of an earlier worker are made again", released)
+            self.reaper.look()
+            refresh_inventory()
+            threading.Thread(target=self._watch_devices, daemon=True, name="inventory").start()
             while not self.stop.is_set():
-                self._tend()
-                self.stop.wait(BEAT_S)
+                self._tick()
+                self.wake.wait(TICK_S)
         finally:
             self._leave()
+            lock.let_go()
 
-    def _tend(self) -> None:
-        for name, process in self.clusters.items():
-            if process.poll() is not None:
-                log.warning("cluster %s ended with %s and is started again", name, process.returncode)
-                self.clusters[name] = start_cluster(name)
+    def _stop(self) -> None:
+        self.stop.set()
+        self.wake.set()
+
+    def _interrupted(self) -> None:
+        """Ctrl-C stops the runs with checkpoints; a second one leaves them at work."""
+        if self.draining_since is not None:
+            self._stop()
+            return
+        log.warning("stopping the runs of this worker with checkpoints; Ctrl-C again leaves them at work")
+        self.draining_since = time.monotonic()
+
+    def _tick(self) -> None:
         try:
             close_old_connections()
-            beat()
-            reaper.reap()
-            reaper.forget_old_workers()
+            devices = HostDevice.objects.filter(host=hostname(), usable=True).values_list("key", flat=True)
+            self.clusters.tend(set(devices) | leased_keys(host=hostname()))
+            self._every(BEAT_S, self._beat)
+            self._every(REAP_S, self._reap)
+            if self.draining_since is not None:
+                self._drain()
+            else:
+                hand_out(host=hostname(), store=store_id(), queues=self.clusters.serving())
         except (DatabaseError, InterfaceError) as error:
             log.warning("the database does not answer: %s", error)
+            # What was silent before may only have been as cut off as this process.
+            self.reaper.watch.forget()
             connection.close()
 
+    def _every(self, seconds: float, action: Callable[[], None]) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(action.__name__, 0.0):
+            self._due[action.__name__] = now + seconds
+            action()
+
+    def _beat(self) -> None:
+        row, _ = Worker.objects.update_or_create(
+            host=hostname(),
+            pid=os.getpid(),
+            defaults={
+                "beat_at": timezone.now(),
+                "boot_id": boot_id(),
+                "started_ticks": started_at(os.getpid()),
+                "store": store_id(),
+                "version": __version__,
+                "clusters": self.clusters.facts(),
+            },
+        )
+        if row.drain_requested_at and self.draining_since is None:
+            log.warning("drained: stopping the runs of this worker with checkpoints")
+            self.draining_since = time.monotonic()
+
+    def _reap(self) -> None:
+        self.reaper.look()
+        reaper.forget_old_workers()
+        recall_stale(host=hostname())
+        now = time.monotonic()
+        for attempt in self.reaper.orphans:
+            if now >= self._offered.get(attempt.pk, 0.0):
+                self._offered[attempt.pk] = now + ADOPT_AGAIN_S
+                offer_for_adoption(attempt)
+
+    def _drain(self) -> None:
+        """Stop what this host trains, and leave when all of it has ended."""
+        at_work = Attempt.objects.select_related("run").filter(
+            host=hostname(), finished_at=None, outlives_supervisor=True, run__status__in=SUPERVISED
+        )
+        waited = time.monotonic() - (self.draining_since or 0.0)
+        left = list(at_work)
+        for attempt in left:
+            with contextlib.suppress(ConflictError):
+                services.request_stop(attempt.run, reason="its worker is drained")
+        if not left or waited > settings.TUNIX_STOP_GRACE_SECONDS + LEAVE_S:
+            self._stop()
+
+    def _watch_devices(self) -> None:
+        """Look at the devices in a thread of its own: a driver in trouble may take long to answer."""
+        while not self.stop.wait(INVENTORY_S):
+            try:
+                close_old_connections()
+                refresh_inventory()
+            except (DatabaseError, InterfaceError) as error:
+                log.debug("the inventory was not stored: %s", error)
+                connection.close()
+            except Exception:
+                log.exception("the devices could not be looked at")
+
     def _leave(self) -> None:
-        """Stop the runs supervised under this worker, then the clusters."""
-        with contextlib.suppress(DatabaseError, InterfaceError):
-            stop_supervised_runs({process.pid for process in self.clusters.values()})
-        deadline = time.monotonic() + settings.TUNIX_STOP_GRACE_SECONDS + LEAVE_S
-        for process in self.clusters.values():
-            # The main process alone: a signal to the whole group would hang django-q2.
-            process.send_signal(signal.SIGTERM)
-        for process in self.clusters.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        self.clusters.leave()
         with contextlib.suppress(DatabaseError, InterfaceError):
             Worker.objects.filter(host=hostname(), pid=os.getpid()).delete()
 
 
-def start_cluster(name: str) -> "subprocess.Popen[bytes]":
-    """Start a django-q2 cluster for one queue, in a session of its own."""
-    environment = dict(os.environ)
-    if name != settings.Q_CLUSTER["name"]:
-        environment["Q_CLUSTER_NAME"] = name
-    return subprocess.Popen(
-        [sys.executable, "-m", "runs.cluster", str(os.getpid())],
-        cwd=settings.BASE_DIR,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
+def _only_worker() -> DeviceLock:
+    """Make sure that this is the only worker of its host: two would hand out the same devices."""
+    for row in Worker.objects.filter(host=hostname()):
+        if row.pid != os.getpid() and is_alive(row.pid, row.started_ticks, row.boot_id):
+            raise _taken(str(row.pid))
+    try:
+        return DeviceLock("worker").acquire(holder=f"worker {os.getpid()}")
+    except DeviceLockedError as error:
+        raise _taken(str(error)) from error
+
+
+def _taken(who: str) -> ConflictError:
+    return ConflictError(
+        f"This host has a worker already ({who}).",
+        hint="One serves all devices. End it with `manage.py drain`, or leave it at work.",
     )
-
-
-def beat() -> None:
-    """Show that this worker lives."""
-    Worker.objects.update_or_create(host=hostname(), pid=os.getpid(), defaults={"beat_at": timezone.now()})
-
-
-def stop_supervised_runs(sessions: set[int]) -> None:
-    """Ask every run to stop whose supervisor belongs to one of these sessions."""
-    attempts = Attempt.objects.select_related("run").filter(
-        host=hostname(), finished_at=None, run__status__in=SUPERVISED
-    )
-    for attempt in attempts:
-        with contextlib.suppress(ProcessLookupError, ConflictError):
-            if attempt.supervisor_pid and os.getsid(attempt.supervisor_pid) in sessions:
-                services.request_stop(attempt.run, reason="its worker was shut down")

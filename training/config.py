@@ -16,6 +16,7 @@ HARMLESS_FIELDS = frozenset(
     {
         "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
         "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
+        "max_restarts",
     }
 )  # fmt: skip
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -136,6 +137,11 @@ class TrainConfig(BaseModel):
     )
     keep_every_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
         0, description="checkpoints of every multiple of this are kept besides; 0: none"
+    )
+    max_restarts: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0,
+        description="how often a training that failed or was lost goes on by itself from its newest "
+        "checkpoint; never after the same error at the same step twice",
     )
 
     @model_validator(mode="after")

@@ -1,8 +1,15 @@
 """Errors of the training core that a person can act on."""
 
+from typing import ClassVar
+
 
 class TrainingError(Exception):
-    """Training cannot go on; the message says what was wrong and what to do."""
+    """Training cannot go on; the message says what was wrong and what to do.
+
+    ``cause`` names the class of trouble for whoever decides what becomes of the run.
+    """
+
+    cause: ClassVar[str] = "refused"
 
 
 class ConfigError(TrainingError):
@@ -15,3 +22,15 @@ class DeviceError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint cannot be used; the message names it and says why."""
+
+
+class NotFiniteError(TrainingError):
+    """Too many updates in a row whose loss or gradient was not finite."""
+
+    cause = "not_finite"
+
+
+class OutOfMemoryError(TrainingError):
+    """The device ran out of memory while it worked; the message says what would fit."""
+
+    cause = "device_memory"

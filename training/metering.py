@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import jax
 import numpy as np
 
-from training.errors import TrainingError
+from training.errors import NotFiniteError
 from training.recorder import Recorder
 from training.step import StepMetrics
 
@@ -58,7 +58,7 @@ class StepMeter:
         """Take the metrics of an update that was just started; waits while too many are under way.
 
         Raises:
-            TrainingError: when too many updates in a row were not finite.
+            NotFiniteError: when too many updates in a row were not finite.
         """
         with self._changed:
             self._pending.append(_Pending(step, metrics, tokens))
@@ -128,7 +128,7 @@ class StepMeter:
     def _tell_skipped(self, step: int, values: StepMetrics) -> None:
         in_row = int(values.skipped_in_row)
         if in_row >= self._skip_limit:
-            raise TrainingError(
+            raise NotFiniteError(
                 f"The loss or the gradient was not finite {in_row} times in a row, up to step {step} "
                 f"(skip_limit={self._skip_limit}), {int(values.skipped)} times in all. None changed the "
                 "parameters. Lower learning_rate, set a smaller clip_norm or more warmup_steps; "

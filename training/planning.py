@@ -19,7 +19,7 @@ from training.assembly import Assembly, abstract_state, assemble
 from training.config import TrainConfig
 from training.data import AnyRows, round_up
 from training.device import cpu_threads
-from training.errors import TrainingError
+from training.errors import OutOfMemoryError, TrainingError
 from training.free_memory import free_memory
 from training.memory import MemoryPlan
 from training.recorder import Recorder
@@ -119,7 +119,7 @@ class Planner:
         except Exception as error:  # which class it is depends on where JAX was
             if not memory.is_out_of_memory(error):
                 raise
-            raise TrainingError(memory.advise(self.config, self.plan_of)) from error
+            raise OutOfMemoryError(memory.advise(self.config, self.plan_of)) from error
 
     def _engine_of(self, config: TrainConfig) -> Engine:
         if config not in self._engines:

@@ -55,10 +55,11 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "ninja",
-    "django_q",
     "tunix_site",
     "datasets_app",
     "runs",
+    # After our own: `qcluster` is ours, and starts a whole worker.
+    "django_q",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -166,9 +167,9 @@ NINJA_PAGINATION_MAX_LIMIT = 1000
 NINJA_NUM_PROXIES = 1 if TUNIX_TRUST_PROXY else 0
 
 # --- The queue ------------------------------------------------------------------------------
-# Recovery of lost runs is ours (runs.supervisor), so a task is never delivered again on time
-# alone: `retry` counts from the fetch and must lie beyond any run. One run at a time on the
-# cluster "runs"; house-keeping has a cluster of its own, which a long run cannot keep busy.
+# Recovery of lost runs is ours (runs.reaper), so a task is never delivered again on time alone:
+# `retry` counts from the fetch and must lie beyond any run. The worker keeps one cluster a device,
+# under these settings, and one for house-keeping, which a long run cannot keep busy.
 LONGEST_TASK_SECONDS = 10**8
 Q_CLUSTER = {
     "name": "runs",
@@ -199,8 +200,9 @@ Q_CLUSTER = {
         }
     },
 }
-QUEUE_NAMES = ("runs", "housekeeping")
-env.choice("Q_CLUSTER_NAME", default="runs", allowed=QUEUE_NAMES)
+# Also each device has a queue of its own; the worker that starts its cluster names it.
+if not env.text("Q_CLUSTER_NAME").startswith("runs@"):
+    env.choice("Q_CLUSTER_NAME", default="runs", allowed=("runs", "housekeeping"))
 
 # --- Logging: one line a record, on standard error -------------------------------------------
 LOG_LEVEL = env.choice(

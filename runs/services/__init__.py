@@ -7,6 +7,7 @@ attempt; it either changes exactly one row, and then leaves an audit line, or no
 from runs.services.attempts import (
     SUPERVISE,
     DeviceBusyError,
+    adopt_attempt,
     assign_run,
     claim_run,
     finish_attempt,
@@ -30,6 +31,7 @@ __all__ = [
     "SUPERVISE",
     "Actor",
     "DeviceBusyError",
+    "adopt_attempt",
     "assign_run",
     "audit",
     "claim_run",

@@ -4,6 +4,7 @@ Whoever writes for an attempt names it, and is turned away once another one has 
 """
 
 import logging
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -11,7 +12,7 @@ from django_q.tasks import async_task
 
 from runs.devices import Device
 from runs.models import Attempt, DeviceLease, Run
-from runs.processes import boot_id
+from runs.processes import boot_id, is_alive
 from runs.services.changes import audit, change
 from runs.states import ENDED, SUPERVISED, Cause, Status
 from runs.store import store_id
@@ -109,14 +110,16 @@ def claim_run(
         raise DeviceBusyError(f"{chosen.key} is busy{held}") from error
 
 
-def heartbeat(*, run_id: int, attempt: int) -> Status | None:
+def heartbeat(*, run_id: int, attempt: int, **progress: Any) -> Status | None:
     """Say that the attempt is alive; turn starting into running once its child has begun to work.
+
+    ``progress`` may set ``phase`` and ``step``.
 
     Returns:
         The run's status, or None when the attempt no longer holds the run.
     """
     mine = Run.objects.filter(pk=run_id, attempt=attempt, status__in=SUPERVISED)
-    if not mine.update(heartbeat_at=timezone.now()):
+    if not mine.update(heartbeat_at=timezone.now(), **progress):
         return None
     row = mine.values("status", "phase").first()
     if row and row["status"] == Status.STARTING and row["phase"] not in {"", "starting"}:
@@ -125,6 +128,25 @@ def heartbeat(*, run_id: int, attempt: int) -> Status | None:
                 audit(run_id, "running", attempt=attempt, reason=f"its process is {row['phase']}")
     status = mine.values_list("status", flat=True).first()
     return Status(status) if status else None
+
+
+def adopt_attempt(*, attempt_id: int, host: str, pid: int, pid_started: float | None) -> Attempt | None:
+    """Become the supervisor of an attempt of this host whose own one is dead; None where there is none."""
+    attempt = Attempt.objects.select_related("run").filter(pk=attempt_id, host=host, finished_at=None).first()
+    if attempt is None or is_alive(attempt.supervisor_pid, attempt.supervisor_started, attempt.boot_id):
+        return None
+    orphan = Attempt.objects.filter(
+        pk=attempt_id,
+        finished_at=None,
+        adoptions=attempt.adoptions,
+        run__attempt=attempt.number,
+        run__status__in=SUPERVISED,
+    )
+    if not orphan.update(supervisor_pid=pid, supervisor_started=pid_started, adoptions=attempt.adoptions + 1):
+        return None
+    audit(attempt.run_id, "adopted", attempt=attempt.number, reason="its supervisor had died")
+    attempt.refresh_from_db()
+    return attempt
 
 
 def revive(attempt: Attempt) -> Status | None:
