@@ -8,7 +8,8 @@ from ninja import Query, Router, Status
 from datasets_app.selectors import resolve_dataset
 from runs import history, selectors, services
 from runs.creating import create_run
-from runs.devices import inventory, resolve_device
+from runs.devices import resolve_device
+from runs.inventory import inventory
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
 from runs.recipes import write_recipe
@@ -16,7 +17,6 @@ from runs.schemas import (
     AttemptOut,
     BenchmarkListOut,
     CheckpointOut,
-    DevicesOut,
     EvaluationOut,
     LogOut,
     MetricsOut,
@@ -30,6 +30,7 @@ from runs.schemas import (
     StepNumber,
     benchmark_out,
 )
+from runs.schemas_devices import DevicesOut
 from runs.series import DEFAULT_POINTS, Cursor, read_series
 from runs.states import Kind
 from runs.states import Status as RunStatus
@@ -51,7 +52,7 @@ def _run(run_id: int) -> Run:
 
 @devices_router.get("", response={200: DevicesOut, **ERRORS}, auth=READ, summary="Devices")
 def devices(request: HttpRequest) -> dict[str, object]:
-    """List the devices of the server's machine."""
+    """List the devices of the server's machine, and those that workers of other machines saw."""
     return inventory()
 
 

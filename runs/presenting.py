@@ -23,6 +23,13 @@ CHARTS: list[tuple[str, list[str]]] = [
     ("Gradient norm", ["train/grad_norm"]),
     ("Learning rate", ["train/learning_rate"]),
 ]
+# Drawn below those, and only for a run that has such points.
+DEVICE_CHARTS: list[tuple[str, list[str]]] = [
+    ("Device: utilisation", ["system/gpu_utilisation", "system/gpu_throttled"]),
+    ("Device: memory", ["system/gpu_memory_used", "system/host_memory"]),
+    ("Device: power", ["system/gpu_power"]),
+    ("Device: temperature", ["system/gpu_temperature"]),
+]
 LATEST = {
     "train/loss": "Training loss",
     "train/tokens_per_second": "Throughput",
@@ -57,9 +64,21 @@ def chart_groups(run: Run | None) -> list[Chart]:
     """List the charts for a training run (or for a comparison)."""
     if run is not None and run.kind != "train":
         return []
+    groups = [*CHARTS, *(_device_charts(run) if run is not None else [])]
     return [
         Chart(title, ",".join(names), UNITS.get(names[0], ""), f"chart-{number}")
-        for number, (title, names) in enumerate(CHARTS)
+        for number, (title, names) in enumerate(groups)
+    ]
+
+
+def _device_charts(run: Run) -> list[tuple[str, list[str]]]:
+    wanted = [name for _, names in DEVICE_CHARTS for name in names]
+    points = MetricPoint.objects.filter(run=run, name__in=wanted, superseded=False)
+    there = set(points.order_by().values_list("name", flat=True).distinct())
+    return [
+        (title, [name for name in names if name in there])
+        for title, names in DEVICE_CHARTS
+        if there.intersection(names)
     ]
 
 

@@ -279,23 +279,3 @@ class BenchmarkListOut(Schema):
 def benchmark_out(row: Benchmark) -> dict[str, Any]:
     """Give a benchmark's record as the API lists it: without the provenance, which its file holds."""
     return {name: value for name, value in row.record.items() if name != "provenance"}
-
-
-class DeviceOut(Schema):
-    """A device of the server's machine."""
-
-    kind: str
-    index: int
-    uuid: str
-    name: str
-    memory_bytes: int | None
-    usable: bool
-    run_id: int | None
-
-
-class DevicesOut(Schema):
-    """The devices of the server's machine and what JAX says of them."""
-
-    host: str
-    jax: str
-    devices: list[DeviceOut]

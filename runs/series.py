@@ -27,6 +27,12 @@ UNITS = {
     "system/first_step_time": "s",
     "system/checkpoint_stall": "s",
     "system/checkpoint_time": "s",
+    "system/gpu_utilisation": "share",
+    "system/gpu_memory_used": "bytes",
+    "system/gpu_power": "W",
+    "system/gpu_temperature": "°C",
+    "system/gpu_throttled": "0 or 1",
+    "system/host_memory": "bytes",
     "eval/answer_accuracy": "share",
     "eval/step_accuracy": "share",
 }

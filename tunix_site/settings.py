@@ -29,6 +29,7 @@ TUNIX_ARTIFACTS_DIR = env.path("TUNIX_ARTIFACTS_DIR", base=BASE_DIR, default=BAS
 TUNIX_BASE_URL = env.origin("TUNIX_BASE_URL", default="http://127.0.0.1:8000")
 TUNIX_HTTPS = env.flag("TUNIX_HTTPS")
 TUNIX_TRUST_PROXY = env.flag("TUNIX_TRUST_PROXY")
+TUNIX_CPU_SLOTS = env.number("TUNIX_CPU_SLOTS", default=1, least=1, most=64)
 TUNIX_STOP_GRACE_SECONDS = env.number("TUNIX_STOP_GRACE_SECONDS", default=60, least=1, most=86_400)
 TUNIX_MAX_BODY_MB = env.number("TUNIX_MAX_BODY_MB", default=16, least=1, most=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = TUNIX_MAX_BODY_MB * 1024 * 1024

@@ -11,8 +11,17 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from runs import devices
-from runs.devices import DeviceUnavailableError, gpus, inventory, jax_installed, probe_jax, resolve_device
+from runs.devices import (
+    DeviceUnavailableError,
+    cpu,
+    gpus,
+    host_devices,
+    jax_installed,
+    probe_jax,
+    resolve_device,
+)
+from runs.inventory import inventory
+from runs.jax_probe import PROBE_MAX_AGE_S, cached_probe
 from runs.states import Status
 from runs.tests.support import packages_without_jax, run_in, with_jax
 
@@ -28,7 +37,7 @@ def keep_answer(directory: Path, answer: dict[str, Any], *, age: float = 0.0) ->
     key = [sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("JAX_PLATFORMS")]
     path = directory / "cache" / "devices.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    seen = [card.uuid for card in gpus()]
+    seen = sorted(card.uuid for card in gpus())
     path.write_text(json.dumps({"key": [*key, seen], "at": time.time() - age, "answer": answer}))
     return path
 
@@ -65,10 +74,25 @@ def test_without_a_wish_and_without_a_gpu_it_is_the_cpu(without_gpu, artifacts_d
 
 
 @with_jax
-def test_the_cpu_is_one_device():
+def test_the_cpu_is_one_device_unless_it_has_more_slots(settings):
     assert resolve_device(kind="cpu", index=0).kind == "cpu"
-    with pytest.raises(DeviceUnavailableError, match="There is no cpu:1"):
+    with pytest.raises(DeviceUnavailableError, match=r"There is no cpu:1: .* one CPU slot, cpu:0"):
         resolve_device(kind="cpu", index=1)
+    settings.TUNIX_CPU_SLOTS = 3
+    assert resolve_device(kind="cpu", index=2).key == "cpu:2"
+    assert resolve_device(kind="cpu").key == "cpu:0"
+    with pytest.raises(DeviceUnavailableError) as refused:
+        resolve_device(kind="cpu", index=3)
+    assert str(refused.value) == (
+        "There is no cpu:3: this machine has 3 CPU slots, cpu:0 to cpu:2. "
+        "TUNIX_CPU_SLOTS sets how many runs may share the CPU, for the site and its worker alike."
+    )
+
+
+def test_a_host_offers_as_many_cpu_slots_as_it_is_told(settings, without_gpu):
+    assert [device.key for device in host_devices()] == ["cpu:0"]
+    settings.TUNIX_CPU_SLOTS = 2
+    assert host_devices() == [cpu(0), cpu(1)]
 
 
 @with_jax
@@ -81,9 +105,10 @@ def test_jax_is_asked_once_and_its_answer_kept_for_a_while(artifacts_dir):
     assert path.stat().st_mtime_ns == written
     keep_answer(artifacts_dir, ANSWER)
     assert probe_jax() == ANSWER
-    keep_answer(artifacts_dir, ANSWER, age=devices.PROBE_MAX_AGE_S + 1)
+    keep_answer(artifacts_dir, ANSWER, age=PROBE_MAX_AGE_S + 1)
     assert probe_jax() == first
     path.write_text("{torn")
+    assert cached_probe(uuids=[]) is None
     assert probe_jax() == first
 
 
@@ -113,7 +138,7 @@ def test_without_jax_every_way_to_a_device_names_the_install_command(tmp_path):
     packages.mkdir()
     code = (
         "import django; django.setup()\n"
-        "from runs.devices import inventory, jax_installed, require_jax, resolve_device\n"
+        "from runs.devices import jax_installed, require_jax, resolve_device\n"
         "from tunix_site.errors import UserError\n"
         "assert not jax_installed()\n"
         "for ask in (require_jax, lambda: resolve_device(kind='cpu'), lambda: resolve_device(kind=None)):\n"
