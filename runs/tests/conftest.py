@@ -7,10 +7,11 @@ import pytest
 from django.db import connection
 
 from runs.selectors import live_workers
+from runs.tests.fake_nvml import driver
 from runs.tests.support import end_session, start_manage, wait_until
 from runs.tests.training_support import compiled, dataset, worker
 
-__all__ = ["compiled", "dataset", "start_worker", "worker"]
+__all__ = ["compiled", "dataset", "driver", "start_worker", "worker"]
 
 
 @pytest.fixture

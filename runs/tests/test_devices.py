@@ -1,12 +1,7 @@
 """Which device a run gets, and what is said where there is none."""
 
-import json
-import os
 import subprocess
 import sys
-import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -23,23 +18,8 @@ from runs.devices import (
 from runs.inventory import inventory
 from runs.jax_probe import PROBE_MAX_AGE_S, cached_probe
 from runs.states import Status
+from runs.tests.probe_support import ANSWER, keep_answer
 from runs.tests.support import packages_without_jax, run_in, with_jax
-
-ANSWER = {
-    "jax_version": "0.12",
-    "backends": {"cpu": [{"id": 0, "kind": "cpu"}]},
-    "errors": {"gpu": "no driver"},
-}
-
-
-def keep_answer(directory: Path, answer: dict[str, Any], *, age: float = 0.0) -> Path:
-    """Write the probe's cache as an earlier command on this machine would have left it."""
-    key = [sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("JAX_PLATFORMS")]
-    path = directory / "cache" / "devices.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seen = sorted(card.uuid for card in gpus())
-    path.write_text(json.dumps({"key": [*key, seen], "at": time.time() - age, "answer": answer}))
-    return path
 
 
 @pytest.fixture
