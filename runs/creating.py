@@ -35,16 +35,14 @@ def create_run(
     parent_step: int | None = None,
     resume_path: str = "",
     checkpoint_root: Path | None = None,
-    pinned: bool = False,
     priority: int = 0,
     origin: str = "",
     actor: Actor = None,
 ) -> Run:
     """Write a draft run with its frozen recipe.
 
-    ``checkpoint_root`` holds one folder a run; ``pinned``: only this very device of this host will
-    do, not any free one of its kind; ``origin`` says how the run was asked for, a command line for
-    example.
+    ``checkpoint_root`` holds one folder a run; ``origin`` says how the run was asked for, a command
+    line for example.
 
     Raises:
         InvalidInputError: for a model that there is no preset of, or a name that is too long.
@@ -70,8 +68,8 @@ def create_run(
             device_index=device.index,
             device_uuid=device.uuid,
             device_name=device.name,
-            device_pinned=pinned,
-            host=hostname() if pinned else "",
+            device_pinned=device.pinned,
+            host=hostname() if device.pinned else "",
             # What it starts from lies where its parent ran.
             store=parent.store if parent and parent_step is not None else "",
             priority=priority,

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,6 +32,7 @@ __all__ = [
     "DeviceUnavailableError",
     "cpu",
     "cpus",
+    "find_device",
     "findings",
     "gpus",
     "host_devices",
@@ -48,7 +49,8 @@ class Device:
     """A device as a run names it: a CPU slot, a GPU, or an instance of a divided GPU.
 
     ``index`` is a GPU's physical number; of instances see `numbered`. ``uuid`` tells a GPU or
-    an instance from all others.
+    an instance from all others. ``pinned``: it was asked for by its number, so no other one of its
+    kind will do.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Device:
     uuid: str = ""
     name: str = ""
     memory_bytes: int | None = None
+    pinned: bool = field(default=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -92,6 +95,11 @@ def host_devices() -> list[Device]:
     return [*cpus(), *gpus()]
 
 
+def find_device(key: str) -> Device | None:
+    """Find a device of this host by its key; None where it is not there (any more)."""
+    return next((device for device in host_devices() if device.key == key), None)
+
+
 def numbered(cards: list[Card]) -> list[tuple[Device, Card]]:
     """Give each usable card or instance its index on this host.
 
@@ -124,6 +132,10 @@ def resolve_device(*, kind: str | None, index: int | None = None) -> Device:
         UserError: where JAX is missing.
         DeviceUnavailableError: where the device is not there, naming what is.
     """
+    return replace(_resolve(kind=kind, index=index), pinned=index is not None)
+
+
+def _resolve(*, kind: str | None, index: int | None) -> Device:
     require_jax()
     if kind == "cpu":
         return _cpu_slot(index or 0)

@@ -159,8 +159,10 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> dict[str, Any]:
         match event["k"]:
             case "metrics":
                 points += points_of(step=event["s"], values=event["v"], at=at)
-                changes["step"] = event["s"]
-                attempt.end_step = event["s"]
+                # What is measured beside the work may name a step that is past already.
+                if not event.get("beside"):
+                    changes["step"] = event["s"]
+                    attempt.end_step = event["s"]
             case "phase":
                 changes["phase"] = event["name"]
             case "resumed":

@@ -61,7 +61,7 @@ class JournalRecorder:
         self._stop_asked = stop_asked
         self._end_wait_s = end_wait_s
         self.current_phase: Phase = "starting"
-        self.current_step = 0
+        self.current_step = self.start_step = 0
         self._writer = JournalWriter(path, told=self.log)
         if header is not None and self._writer.is_new:
             self._write("run", {**_json_safe(dict(header)), "format": FORMAT_VERSION})
@@ -86,6 +86,11 @@ class JournalRecorder:
         encoded = {name: encode_number(value) for name, value in values.items()}
         self._write("metrics", {"s": step, "v": encoded}, may_go=True)
 
+    def system(self, step: int, values: Mapping[str, float]) -> None:
+        """Record what the device did around a step; from a thread beside the work."""
+        encoded = {name: encode_number(value) for name, value in values.items()}
+        self._write("metrics", {"s": step, "v": encoded, "beside": True}, may_go=True)
+
     def checkpoint(self, info: CheckpointInfo) -> None:
         """Record a complete checkpoint, durably."""
         self._write("checkpoint", {"s": info.step, **_json_safe(asdict(info))}, durable=True)
@@ -100,7 +105,7 @@ class JournalRecorder:
 
     def resumed(self, step: int, inexact: str = "") -> None:
         """Record that this attempt goes on after ``step``, and what makes that not exact."""
-        self.current_step = step
+        self.current_step = self.start_step = step
         self._write("resumed", {"s": step, "inexact": storable(inexact)})
 
     def provenance(self, facts: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from runs.creating import create_run
 from runs.devices import Device, resolve_device
 from runs.follow import Follower
 from runs.models import Run
-from runs.reaper import reap
+from runs.reaper import reap_here
 from runs.selectors import live_workers
 from runs.states import Kind, Status
 from runs.supervisor import SupervisorThread
@@ -118,7 +118,7 @@ class RunCommand(TunixCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Mark runs lost that died with their supervisor, for they hold the device; then work."""
-        reap()
+        reap_here()
         super().handle(*args, **options)
 
     def create_run(self, **facts: Any) -> Run:

@@ -22,12 +22,12 @@ from runs import services
 from runs.child_environment import child_environment
 from runs.child_process import ChildProcess, FoundChild, OwnChild
 from runs.device_lock import DeviceLock, DeviceLockedError
-from runs.devices import Device
+from runs.devices import Device, host_devices
 from runs.endings import Circumstances, oom_kills
 from runs.finishing import finish
 from runs.ingest import FencedOutError, ingest_attempt
 from runs.journal import LOG_NAME
-from runs.models import Attempt, Run
+from runs.models import Attempt, DeviceLease, Run
 from runs.processes import hostname, started_at
 from runs.states import Status
 
@@ -60,7 +60,8 @@ def supervise(
     run = Run.objects.filter(pk=run_id, attempt=attempt_number, status=Status.QUEUED).first()
     if run is None:
         return None
-    lock = DeviceLock((device or Device.of_run(run)).key)
+    device = device or _free_device(run)
+    lock = DeviceLock(device.key)
     try:
         lock.acquire(holder=f"run {run_id}", wait_s=WAIT_FOR_LOCK_S if queue else 0)
     except DeviceLockedError as error:
@@ -84,6 +85,16 @@ def supervise(
         return None if attempt is None else Supervision(attempt).start_and_watch(lock)
     finally:
         lock.let_go()
+
+
+def _free_device(run: Run) -> Device:
+    """Give the run's own device; one of the same kind where that is taken and any will do."""
+    own = Device.of_run(run)
+    taken = set(DeviceLease.objects.filter(host=hostname()).values_list("device", flat=True))
+    if own.key not in taken or run.device_pinned:
+        return own
+    like = (one for one in host_devices() if (one.kind, one.name) == (own.kind, own.name))
+    return next((one for one in like if one.key not in taken), own)
 
 
 def adopt(attempt_id: int) -> Status | None:

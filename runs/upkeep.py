@@ -30,7 +30,7 @@ class Upkeep(threading.Thread):
         self._directory, self._recorder, self._sampler = directory, recorder, sampler
         self._over = threading.Event()
         self._pause = pause or self._over.wait
-        self._sampled_step = -1
+        self._sampled_step = 0
 
     def run(self) -> None:
         """Look after the process until it ends."""
@@ -47,7 +47,8 @@ class Upkeep(threading.Thread):
     def sample(self) -> None:
         """Record what the device does now, at the step that the training has come to."""
         step = self._recorder.current_step
-        if step <= self._sampled_step:
+        # A step up to which another attempt came has that one's point.
+        if step <= max(self._sampled_step, self._recorder.start_step):
             return
         values = self._sampler.sample()
         if values:

@@ -11,7 +11,9 @@ from runs import services
 from runs.devices import Device
 from runs.forking import clone_run
 from runs.models import Attempt, DeviceLease, Run
+from runs.processes import boot_id
 from runs.states import Kind, Status
+from runs.store import store_id
 from runs.tests.support import claim, finish, fresh, make_dataset, make_run, run_in, start
 from training.config import TrainConfig
 from tunix_site.errors import ConflictError, InvalidInputError
@@ -55,16 +57,19 @@ def test_words_that_no_database_stores_are_shown_with_marks_in_their_place():
     assert run.origin.startswith("manage.py train --name ")
 
 
-def test_a_queued_run_and_its_task_come_to_be_together():
+def test_a_queued_run_waits_in_its_own_table_until_a_device_is_free():
     run = make_run()
     services.enqueue_run(run)
+    assert not OrmQ.objects.exists()
+    assert services.assign_run(run_id=run.pk, attempt=1, queue="runs@here/cpu:0")
     [task] = OrmQ.objects.all()
-    assert task.key == "runs"
-    assert task.task["args"] == (run.pk, 1)
+    assert (task.key, task.task["args"]) == ("runs@here/cpu:0", (run.pk, 1))
 
 
-def test_queueing_without_delivery_leaves_the_queue_empty():
-    services.enqueue_run(make_run(), deliver=False)
+def test_a_run_that_a_command_supervises_is_handed_to_nobody():
+    run = make_run()
+    services.enqueue_run(run, deliver=False)
+    assert not services.assign_run(run_id=run.pk, attempt=1, queue="runs@here/cpu:0")
     assert not OrmQ.objects.exists()
 
 
@@ -119,13 +124,99 @@ def test_two_cards_of_a_host_serve_two_runs_and_one_card_does_not():
         claim(third)
 
 
-def test_a_waiting_run_says_what_it_waits_for():
+def test_a_run_is_claimed_on_the_device_that_was_given_it_and_records_that():
     run = run_in(Status.QUEUED)
-    assert services.note_waiting(run_id=run.pk, attempt=1, reason="cpu:0 is busy with run 7")
-    assert fresh(run).reason == "cpu:0 is busy with run 7"
-    claim(run)
-    assert not services.note_waiting(run_id=run.pk, attempt=1, reason="late")
-    assert fresh(run).reason == ""
+    attempt = claim(run, device=Device(kind="cpu", index=3, name="another slot"))
+    assert attempt is not None
+    assert (attempt.device, attempt.boot_id) == ("cpu:3", boot_id())
+    assert (fresh(run).device_index, run.device_name, run.store) == (3, "another slot", store_id())
+    assert DeviceLease.objects.get().device == "cpu:3"
+
+
+def test_a_run_that_was_handed_to_another_device_is_not_claimed_by_an_old_delivery():
+    run = make_run()
+    services.enqueue_run(run)
+    assert services.assign_run(run_id=run.pk, attempt=1, queue="runs@here/cpu:0")
+    assert services.take_back(run_id=run.pk, attempt=1, queue="runs@here/cpu:0")
+    assert services.assign_run(run_id=run.pk, attempt=1, queue="runs@here/cpu:1")
+    assert claim(run, queue="runs@here/cpu:0") is None
+    assert claim(run, queue="runs@here/cpu:1") is not None
+
+
+def test_a_late_heartbeat_takes_a_lost_run_back_with_its_device():
+    run = run_in(Status.RUNNING)
+    attempt = Attempt.objects.get()
+    finish(attempt, Status.LOST, reason="silent")
+    assert services.revive(attempt) is Status.RUNNING
+    assert (fresh(run).status, run.finished_at, DeviceLease.objects.get().run_id) == (
+        Status.RUNNING,
+        None,
+        run.pk,
+    )
+    attempt.refresh_from_db()
+    assert (attempt.finished_at, attempt.cause) == (None, "")
+    assert actions(run)[-1] == "run.revived"
+
+
+def test_a_lost_run_that_was_asked_to_stop_comes_back_stopping():
+    run = run_in(Status.STOPPING)
+    finish(Attempt.objects.get(), Status.LOST)
+    assert services.revive(Attempt.objects.get()) is Status.STOPPING
+    assert fresh(run).status == Status.STOPPING
+
+
+def test_a_lost_run_stays_lost_where_its_device_or_its_attempt_is_taken():
+    run = run_in(Status.RUNNING)
+    attempt = Attempt.objects.get()
+    finish(attempt, Status.LOST)
+    other = run_in(Status.RUNNING)
+    assert services.revive(attempt) is None
+    assert (fresh(run).status, DeviceLease.objects.get().run_id) == (Status.LOST, other.pk)
+    finish(Attempt.objects.get(run=other))
+    services.resume_run(fresh(run), deliver=False)
+    assert services.revive(attempt) is None
+    assert fresh(run).status == Status.QUEUED
+
+
+def test_an_orphan_is_adopted_once():
+    run = run_in(Status.RUNNING)
+    attempt = Attempt.objects.get()
+    facts = {"attempt_id": attempt.pk, "host": attempt.host, "pid": 77, "pid_started": 1.0}
+    assert services.adopt_attempt(**facts) is None, "its supervisor lives"
+    Attempt.objects.update(supervisor_pid=2**22 - 3, supervisor_started=1.0)
+    assert services.adopt_attempt(**{**facts, "host": "elsewhere"}) is None
+    adopted = services.adopt_attempt(**facts)
+    assert adopted is not None
+    assert (adopted.supervisor_pid, adopted.adoptions) == (77, 1)
+    finish(adopted)
+    assert services.adopt_attempt(**facts) is None
+    assert actions(run).count("run.adopted") == 1
+
+
+def test_marking_a_run_as_stopped_frees_its_device_and_fences_its_process(operator):
+    run = run_in(Status.RUNNING)
+    services.mark_stopped(run, actor=operator)
+    assert (fresh(run).status, DeviceLease.objects.exists()) == (Status.STOPPED, False)
+    assert Attempt.objects.get().finished_at is not None
+    assert services.heartbeat(run_id=run.pk, attempt=1) is None
+    assert services.revive(Attempt.objects.get()) is None
+
+
+def test_stopping_at_once_also_hurries_a_stop_under_way():
+    run = run_in(Status.STOPPING)
+    assert not run.stop_now
+    services.request_stop(run, now=True)
+    assert (fresh(run).status, run.stop_now) == (Status.STOPPING, True)
+    assert actions(run)[-1] == "run.stop_now"
+
+
+def test_an_interrupted_run_of_any_kind_is_requeued_and_a_queued_one_handed_out_anew():
+    bench = run_in(Status.FAILED, kind=Kind.BENCH)
+    assert (services.requeue_run(bench).status, bench.attempt) == (Status.QUEUED, 2)
+    services.assign_run(run_id=bench.pk, attempt=2, queue="runs@here/cpu:0")
+    assert (services.requeue_run(fresh(bench)).assigned_to, bench.attempt) == ("", 2)
+    with pytest.raises(ConflictError, match="only an interrupted or queued one"):
+        services.requeue_run(run_in(Status.COMPLETED))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -33,6 +33,16 @@ def finish_as(status: Status) -> Callable[[Run], Any]:
     return change
 
 
+def revive(run: Run) -> Any:
+    attempt = Attempt.objects.filter(run=run, number=run.attempt).first()
+    return attempt and services.revive(attempt)
+
+
+def finish_late(run: Run) -> Any:
+    attempt = Attempt.objects.filter(run=run, number=run.attempt).first()
+    return attempt and services.finish_attempt(attempt=attempt, status=S.COMPLETED, late=True)
+
+
 CHANGES: dict[str, tuple[Callable[[Run], Any], dict[Status, Status]]] = {
     "enqueue": (
         lambda run: services.enqueue_run(run, deliver=False),
@@ -47,6 +57,17 @@ CHANGES: dict[str, tuple[Callable[[Run], Any], dict[Status, Status]]] = {
         services.request_stop,
         {S.QUEUED: S.STOPPED, S.STARTING: S.STOPPING, S.RUNNING: S.STOPPING},
     ),
+    "stop at once": (
+        lambda run: services.request_stop(run, now=True),
+        {S.QUEUED: S.STOPPED, S.STARTING: S.STOPPING, S.RUNNING: S.STOPPING, S.STOPPING: S.STOPPING},
+    ),
+    "mark as stopped": (services.mark_stopped, dict.fromkeys([*SUPERVISED, S.LOST], S.STOPPED)),
+    "requeue": (
+        services.requeue_run,
+        dict.fromkeys([S.QUEUED, S.STOPPED, S.FAILED, S.LOST], S.QUEUED),
+    ),
+    "revive": (revive, {S.LOST: S.RUNNING}),
+    "finish late": (finish_late, {**dict.fromkeys(SUPERVISED, S.COMPLETED), S.LOST: S.COMPLETED}),
     "fail while queued": (
         lambda run: services.fail_queued(run_id=run.pk, attempt=run.attempt, reason="no"),
         {S.QUEUED: S.FAILED},
@@ -79,7 +100,7 @@ def test_a_change_happens_where_it_is_allowed_and_nowhere_else(change, status):
     after = fresh(run)
     if status in allowed:
         assert after.status == allowed[status]
-        assert allowed[status] in ALLOWED[status]
+        assert allowed[status] in {status, *ALLOWED[status]}
     else:
         assert model_to_dict(after) == before
 

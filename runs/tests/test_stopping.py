@@ -9,7 +9,7 @@ import textwrap
 import pytest
 from django.conf import settings
 
-from runs.stopping import EXIT_FORCED
+from runs.exit_record import EXIT_FORCED
 
 # One long call in C that leaves Python's lock to others, as XLA's compilation does: no Python signal
 # handler runs in it.

@@ -10,7 +10,7 @@ from django.db import connection
 from runs import services
 from runs.child_environment import child_environment
 from runs.devices import Device
-from runs.execution import EXIT_STALE
+from runs.exit_record import EXIT_STALE
 from runs.models import Attempt, DeviceLease, Run
 from runs.states import Status
 from runs.supervisor import SupervisorThread, supervise
@@ -43,7 +43,7 @@ def test_a_busy_device_is_not_waited_for_in_the_foreground():
     run_in(Status.RUNNING)
     waiting = run_in(Status.QUEUED)
     with pytest.raises(services.DeviceBusyError):
-        supervise(waiting.pk, 1, wait_for_device=False)
+        supervise(waiting.pk, 1)
     assert fresh(waiting).status == Status.QUEUED
 
 

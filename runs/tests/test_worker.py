@@ -12,6 +12,7 @@ from django_q.tasks import async_task
 from runs import services
 from runs.models import Worker
 from runs.processes import hostname, started_at
+from runs.queueing import queue_name
 from runs.states import Status
 from runs.tests.support import fresh, make_run, run_in, wait_until
 
@@ -34,6 +35,7 @@ def test_a_worker_shows_its_heartbeat_and_ends_clean_when_told(start_worker):
     assert (row.host, row.pid) == (hostname(), worker.pid)
     clusters = children_of(worker.pid)
     assert len(clusters) == 2
+    assert {one["device"] for one in row.clusters} <= {"cpu:0", ""}
     assert leave(worker) == 0
     assert not Worker.objects.exists()
     assert [started_at(pid) for pid in clusters] == [None, None]
@@ -41,10 +43,11 @@ def test_a_worker_shows_its_heartbeat_and_ends_clean_when_told(start_worker):
 
 def test_deliveries_that_make_no_sense_are_worked_off_without_harm(start_worker):
     draft, ended = make_run(), run_in(Status.COMPLETED)
-    for arguments in ((10**6, 1), (draft.pk, 1), (ended.pk, 1), ("nonsense", None)):
-        async_task(services.SUPERVISE, *arguments, cluster="runs")
-    async_task("no.such.function", cluster="runs")
     worker = start_worker()
+    queue = queue_name(hostname(), "cpu:0")
+    for arguments in ((10**6, 1), (draft.pk, 1), (ended.pk, 1), ("nonsense", None)):
+        async_task(services.SUPERVISE, *arguments, cluster=queue)
+    async_task("no.such.function", cluster=queue)
     wait_until(lambda: not OrmQ.objects.exists(), what="the end of the queue")
     wait_until(lambda: Task.objects.filter(func=services.SUPERVISE).count() == 4, what="the results")
     done = Task.objects.filter(func=services.SUPERVISE, success=True).values_list("result", flat=True)
