@@ -22,6 +22,8 @@ from runs.journal_lines import place_of, seal, torn_tail
 MEMORY_BYTES = 64 << 20
 RETRY_S = 1.0
 POLL_S = 0.1
+# About what a lost line takes.
+LOST_BYTES = 80
 # Lines handed to the system in one call; it takes no more than 1024.
 TOGETHER = 512
 
@@ -183,13 +185,13 @@ class JournalWriter:
             self._bytes -= size
 
     def _shrink(self) -> None:
-        """Let the oldest metric lines go until there is room for some time, then the oldest of any kind."""
-        target = self._memory_bytes * 9 // 10
-        for anything in (False, True):
-            if self._bytes > target:
-                self._let_go(target, anything=anything)
+        """Let the oldest metric lines go, some more than must, and only then the oldest of any kind."""
+        self._let_go(anything=False)
+        if self._bytes > self._memory_bytes:
+            self._let_go(anything=True)
 
-    def _let_go(self, target: int, *, anything: bool) -> None:
+    def _let_go(self, *, anything: bool) -> None:
+        target = self._memory_bytes * 9 // 10
         kept: deque[_Line] = deque()
         newest = self._waiting[-1]
         # The front of the first line may be in the file; its rest must follow.
@@ -199,14 +201,14 @@ class JournalWriter:
         for line in self._waiting:
             goes = size > target and line is not newest and (line.may_go or anything)
             if line.stands_for or goes:
-                size -= len(line.data)
+                size -= len(line.data) - (0 if lost else LOST_BYTES)
                 lost, number = lost + max(1, line.stands_for), line.number
                 continue
             if lost:
                 kept.append(_lost(lost, number))
-                size, lost = size + len(kept[-1].data), 0
+                lost = 0
             kept.append(line)
-        self._waiting, self._bytes = kept, size
+        self._waiting, self._bytes = kept, sum(len(line.data) for line in kept)
 
 
 def _lost(count: int, number: int) -> _Line:
