@@ -5,7 +5,6 @@ supervises it any more.
 """
 
 import contextlib
-from pathlib import Path
 
 from django.db import transaction
 
@@ -13,13 +12,13 @@ from runs import services
 from runs.endings import Circumstances, Ending, decide
 from runs.exit_record import read_exit_record
 from runs.ingest import FencedOutError, ingest_attempt
-from runs.journal import LOG_NAME, storable
+from runs.journal import storable
+from runs.logs import log_tail
 from runs.models import Attempt
 from runs.restarting import restart_if_allowed
 from runs.states import Cause, Status
 
 LOG_TAIL_LINES = 20
-LOG_TAIL_BYTES = 64 << 10
 
 
 def finish(attempt: Attempt, seen: Circumstances) -> Status:
@@ -35,7 +34,7 @@ def finish(attempt: Attempt, seen: Circumstances) -> Status:
     with contextlib.suppress(FencedOutError):
         ingest_attempt(attempt)
     directory = attempt.run.attempt_directory(attempt.number)
-    tail = log_tail(directory)
+    tail = storable(log_tail(directory, lines=LOG_TAIL_LINES))
     ending = decide(word=attempt.last_word, record=read_exit_record(directory), log_tail=tail, seen=seen)
     if seen.gone and ending.cause == Cause.SUPERVISOR:
         # It stopped by itself because nobody supervised it: nobody asked for that.
@@ -53,15 +52,3 @@ def finish(attempt: Attempt, seen: Circumstances) -> Status:
         if held:
             restart_if_allowed(attempt)
     return Status(attempt.status)
-
-
-def log_tail(directory: Path) -> str:
-    """Give the last lines of an attempt's log, as any database can store them."""
-    try:
-        with (directory / LOG_NAME).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - LOG_TAIL_BYTES))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return storable("\n".join(text.splitlines()[-LOG_TAIL_LINES:]))

@@ -17,7 +17,7 @@ LONGEST_WAIT = dt.timedelta(minutes=5)
 
 def back_off(restarts: int) -> dt.timedelta:
     """Give the wait before the next restart, after so many: twice as long each time, up to five minutes."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(restarts, 16))
+    return min(LONGEST_WAIT, FIRST_WAIT * float(2 ** min(restarts, 16)))
 
 
 def restart_if_allowed(attempt: Attempt) -> bool:

@@ -1,6 +1,5 @@
 """Fixtures of this package; those of one session are made once because they are registered here alone."""
 
-import signal
 import subprocess
 
 import pytest
@@ -8,8 +7,8 @@ from django.db import connection
 
 from runs.selectors import live_workers
 from runs.tests.fake_nvml import driver
-from runs.tests.support import end_session, start_manage, wait_until
-from runs.tests.training_support import compiled, dataset, worker
+from runs.tests.support import start_manage, wait_until
+from runs.tests.training_support import compiled, dataset, end_worker, worker
 
 __all__ = ["compiled", "dataset", "driver", "start_worker", "worker"]
 
@@ -28,7 +27,4 @@ def start_worker(process_database):
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        end_session(process)
+        end_worker(process)

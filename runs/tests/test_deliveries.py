@@ -48,10 +48,8 @@ def test_what_a_dead_cluster_had_fetched_waits_again_and_its_task_is_gone():
 
 
 def test_a_worker_that_starts_takes_back_everything_of_its_host_and_nothing_else():
-    mine, other = (
-        handed_out(queue_name(hostname(), "GPU-1")),
-        handed_out(queue_name(hostname() + "2", "cpu:0")),
-    )
+    mine = handed_out(queue_name(hostname(), "GPU-1"))
+    other = handed_out(queue_name(hostname() + "2", "cpu:0"))
     OrmQ.objects.create(key="runs", payload="of an earlier version", lock=timezone.now())
     assert recall_all(host=hostname()) == 1
     assert (fresh(mine).assigned_to, fresh(other).assigned_to != "") == ("", True)

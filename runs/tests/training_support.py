@@ -1,5 +1,6 @@
 """What the tests share that really train: a small dataset, one store of compiled programs, a short recipe."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from django.db import connection
 from datasets_app.models import Dataset
 from datasets_app.services import seed_dataset
 from runs.models import Attempt, MetricPoint, Run
+from runs.processes import is_alive
 from runs.tests.support import PER_STEP, end_session, fresh, start_manage, wait_until
 
 # The database hears of a step up to a second later: so many that a signal finds the training at work.
@@ -59,10 +61,19 @@ def worker(dataset: Dataset) -> Iterator["subprocess.Popen[str]"]:
     """A worker; what it says is not read, so it goes nowhere."""
     process = start_manage("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     yield process
+    end_worker(process)
+
+
+def end_worker(process: "subprocess.Popen[str]") -> None:
+    """Tell a worker to leave, and end what it then leaves at work."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     end_session(process)
+    for attempt in Attempt.objects.filter(finished_at=None).exclude(child_pid=None):
+        if is_alive(attempt.child_pid, attempt.child_started):
+            os.kill(attempt.child_pid or 0, signal.SIGKILL)
+    connection.close()
 
 
 def newest_run(*, after: int = 0) -> Run | None:
