@@ -118,7 +118,7 @@ class Execution:
         """Write the end to the journal and the exit record; the lifeline has nothing more to say."""
         self.lifeline.close()
         if facts.get("status") == Status.STOPPED and "cause" not in facts:
-            died = facts.get("reason") == SUPERVISOR_DIED
+            died = self.listener.reason == SUPERVISOR_DIED
             facts["cause"] = Cause.SUPERVISOR if died else Cause.STOPPED
         self.recorder.end(**facts)
         self._record(code, **{name: facts.get(name, "") for name in ("status", "reason", "cause", "failure")})

@@ -32,6 +32,7 @@ class StopListener:
         on_first: Callable[[str], None],
         on_forced: Callable[[], None] = lambda: None,
     ) -> None:
+        self.reason = ""
         self._asked = threading.Event()
         self._lock = threading.Lock()
         self._on_first, self._on_forced = on_first, on_forced
@@ -58,6 +59,7 @@ class StopListener:
         with self._lock:
             if self._asked.is_set():
                 return
+            self.reason = reason
             self._asked.set()
         self._on_first(reason)
 

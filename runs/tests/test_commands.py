@@ -137,7 +137,7 @@ def test_a_run_without_a_checkpoint_cannot_be_graded():
 
 def test_reaping_with_nothing_lost_says_so():
     assert run_command("reap_runs")[0] == "No run is lost.\n"
-    assert json.loads(run_command("reap_runs", "--json")[0]) == {"lost": []}
+    assert json.loads(run_command("reap_runs", "--json")[0]) == {"lost": [], "orphans": []}
 
 
 def test_devices_are_listed_for_people_and_for_programs():

@@ -122,12 +122,12 @@ def test_the_queue_gives_the_same_run_and_no_process_beside_the_child_loads_jax(
     assert not live_workers().exists()
 
 
-def test_a_worker_that_is_told_to_leave_stops_its_run_with_a_checkpoint(worker):
+def test_a_worker_that_is_interrupted_stops_its_run_with_a_checkpoint(worker):
     wait_until(lambda: live_workers().exists(), what="the worker's heartbeat")
     said = manage_json("train", *LONG, "--steps=100000", "--detach")
     run = Run.objects.get(pk=said["run_id"])
     wait_until(lambda: fresh(run).step >= 5 or fresh(run).is_ended, what="step 5")
-    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGINT)
     assert worker.wait(90) == 0
     assert (fresh(run).status, run.reason) == (Status.STOPPED, "stopped with a checkpoint")
     # A fast machine passes a periodic checkpoint before the signal arrives.
