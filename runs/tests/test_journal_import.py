@@ -202,6 +202,7 @@ def two_attempts(attempt, tmp_path):
     finish(attempt, Status.LOST)
     services.resume_run(fresh(attempt.run), deliver=False)
     second = claim(attempt.run)
+    assert second is not None
     record(second, tmp_path, first=4, steps=7)
     finish(second, Status.LOST)
     release_device()
