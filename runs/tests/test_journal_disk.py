@@ -127,7 +127,7 @@ def test_a_full_disk_costs_no_line_and_no_call_fails(small_disk):
 def test_a_journal_whose_folder_cannot_be_made_yet_is_written_when_it_can(tmp_path):
     obstacle = tmp_path / "attempt-1"
     obstacle.write_text("in the way")
-    said = []
+    said: list[str] = []
     recorder = recorder_of(obstacle / "metrics.jsonl", say=said.append, header={"uid": "u"})
     recorder.metrics(1, {"a": 1.0})
     assert recorder.unwritten == 2
@@ -191,8 +191,9 @@ def test_a_line_that_is_partly_written_is_finished_before_anything_else(tmp_path
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     # A pipe takes part of a long line, and then none: as a disk does that fills up.
-    writer._file.close()
-    writer._file = os.fdopen(writing, "wb", buffering=0)
+    assert writer._file is not None
+    os.dup2(writing, writer._file.fileno())
+    os.close(writing)
     for number in range(2000):
         writer.append({"k": "metrics", "t": 1.0, "s": number, "v": {"name": "x" * 100}}, may_go=True)
     assert writer.unwritten

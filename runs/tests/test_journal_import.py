@@ -1,0 +1,400 @@
+"""Journals that nobody fed: found later or brought from another machine, imported once and completely."""
+
+import json
+import shutil
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from runs import services
+from runs.ingest import ingest_attempt
+from runs.journal import JournalRecorder
+from runs.journal_header import journal_header
+from runs.journal_import import import_journal
+from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run, Sample
+from runs.states import Cause, Kind, Status
+from runs.tests.support import (
+    checkpoint_info,
+    claim,
+    evaluation_report,
+    finish,
+    fresh,
+    journal_path,
+    make_dataset,
+    make_run,
+    release_device,
+    start,
+)
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, UserError
+from tunix_site.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def dataset():
+    return make_dataset()
+
+
+@pytest.fixture
+def attempt(dataset):
+    return start(make_run(dataset=dataset, name="far away"))
+
+
+def record(attempt, tmp_path, *, first=1, steps=5, end="completed"):
+    recorder = JournalRecorder(
+        journal_path(attempt), stop_asked=lambda: False, header=journal_header(attempt.run, attempt)
+    )
+    recorder.phase("training", first)
+    recorder.resumed(first - 1)
+    for step in range(first, first + steps):
+        recorder.metrics(step, {"train/loss": 1.0 / step, "train/step_time": 0.1})
+    step = first + steps - 1
+    recorder.checkpoint(checkpoint_info(tmp_path / "checkpoints", step))
+    recorder.evaluation(evaluation_report(step))
+    if end:
+        recorder.end(end, step=step, final_loss=0.2, params_hash="f" * 64, reason="")
+    (journal_path(attempt).parent / "log.txt").write_text("its log\n")
+
+
+def carried_away(attempt, tmp_path, *, forget=True):
+    """Bring the attempt's folder to a place of its own; with ``forget`` this site never saw the run."""
+    folder = tmp_path / f"usb-{attempt.number}"
+    shutil.copytree(journal_path(attempt).parent, folder / f"attempt-{attempt.number}")
+    if forget:
+        shutil.rmtree(attempt.run.directory)
+        attempt.run.delete()
+    return folder / f"attempt-{attempt.number}"
+
+
+def everything():
+    """All rows that a run leaves, to see that nothing changed."""
+    models = (Run, Attempt, MetricPoint, Checkpoint, Evaluation, Sample, AuditEvent)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+def test_a_run_of_another_machine_comes_in_whole_and_only_once(attempt, dataset, tmp_path):
+    record(attempt, tmp_path)
+    Attempt.objects.update(host="elsewhere")
+    folder, uid, config = carried_away(attempt, tmp_path), attempt.run.uid, attempt.run.config
+    done = import_journal(folder)
+    run = Run.objects.get()
+    assert (done.run_id, done.attempt, done.created, done.changed) == (run.pk, 1, True, True)
+    assert (done.events, done.points, done.stored) == (11, 10, 10)
+    assert (done.damaged, done.torn_bytes, done.status) == ([], 0, "completed")
+    assert (run.uid, run.name, run.config, run.dataset) == (uid, "far away", config, dataset)
+    assert (run.status, run.step, run.final_loss, run.params_hash) == ("completed", 5, 0.2, "f" * 64)
+    row = run.attempts.get()
+    assert (row.status, row.cause, row.end_step) == (Status.COMPLETED, Cause.COMPLETED, 5)
+    assert Evaluation.objects.get().run == run
+    assert (run.attempt_directory(1) / "log.txt").read_text() == "its log\n"
+    assert list(AuditEvent.objects.filter(target_id=run.pk).values_list("action", flat=True)) == [
+        "run.completed",
+        "run.imported",
+    ]
+    before = everything()
+    again = import_journal(folder)
+    assert (again.created, again.changed, again.stored) == (False, False, 0)
+    assert everything() == before
+
+
+def test_where_its_checkpoints_are_on_another_host_it_says_so(attempt, tmp_path):
+    attempt.host = "elsewhere"
+    record(attempt, tmp_path)
+    import_journal(carried_away(attempt, tmp_path))
+    row = Checkpoint.objects.get()
+    assert (row.removed_why, row.removed_at is None) == ("on elsewhere, not here", False)
+    run = Run.objects.get()
+    assert run.checkpoint_dir.endswith(f"/checkpoints/{run.pk}")
+
+
+def test_where_its_database_alone_was_lost_its_checkpoints_stay_its_own(attempt, tmp_path):
+    record(attempt, tmp_path)
+    import_journal(carried_away(attempt, tmp_path))
+    assert Checkpoint.objects.get().removed_at is None
+    assert Run.objects.get().checkpoint_dir == attempt.run.checkpoint_dir
+
+
+def test_a_journal_without_an_end_is_of_a_lost_run_and_may_come_again_when_it_is_longer(attempt, tmp_path):
+    record(attempt, tmp_path, end="")
+    folder = carried_away(attempt, tmp_path)
+    file = folder / "metrics.jsonl"
+    whole = file.read_bytes()
+    cut = whole.index(b'"s":4')
+    file.write_bytes(whole[:cut])
+    done = import_journal(file)
+    run = Run.objects.get()
+    assert (done.status, done.torn_bytes) == ("lost", cut - whole.rindex(b"\n", 0, cut) - 1)
+    assert run.reason == "its journal ends at step 3 without an end"
+    assert f"the last {done.torn_bytes} bytes of its journal" in run.attempts.get().reason
+    file.write_bytes(whole)
+    again = import_journal(file)
+    assert (again.status, again.stored, again.created, again.changed) == ("lost", 4, False, True)
+    assert fresh(run).reason == "its journal ends at step 5 without an end"
+    assert not import_journal(file).changed
+
+
+def test_damage_is_named_and_the_rest_comes_in(attempt, tmp_path):
+    record(attempt, tmp_path)
+    folder = carried_away(attempt, tmp_path)
+    lines = (folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b"loss", b"lost")
+    del lines[5]
+    (folder / "metrics.jsonl").write_bytes(b"".join(lines))
+    done = import_journal(folder)
+    assert [words.partition("(")[2] or words for words in done.damaged] == [
+        "line 3: its checksum is wrong)",
+        "journal line 5 is missing",
+    ]
+    assert (done.events, done.stored, done.status) == (9, 6, "completed")
+    assert "line 5 is missing" in Attempt.objects.get().reason
+
+
+@pytest.mark.parametrize("word", ["completed", "stopped", "failed"])
+def test_a_lost_run_learns_its_end_from_the_journal_that_is_found(attempt, tmp_path, word):
+    record(attempt, tmp_path, end=word)
+    folder = carried_away(attempt, tmp_path, forget=False)
+    shutil.rmtree(attempt.run.directory)
+    finish(attempt, Status.LOST, reason="its supervisor died")
+    done = import_journal(folder)
+    assert (done.status, done.created, done.stored) == (word, False, 10)
+    assert Attempt.objects.get().status == fresh(attempt.run).status == word
+    assert not import_journal(folder).changed
+
+
+def test_a_lost_run_whose_journal_has_no_end_stays_as_it_was_called(attempt, tmp_path):
+    record(attempt, tmp_path, end="")
+    finish(attempt, Status.LOST, reason="its supervisor died")
+    done = import_journal(journal_path(attempt))
+    assert (done.status, done.stored) == ("lost", 10)
+    assert fresh(attempt.run).reason == "its supervisor died"
+
+
+def test_an_end_changes_no_run_that_has_one(attempt, tmp_path):
+    record(attempt, tmp_path)
+    finish(attempt, Status.STOPPED, reason="marked by hand")
+    assert import_journal(journal_path(attempt)).status == "stopped"
+    assert fresh(attempt.run).reason == "marked by hand"
+
+
+def test_a_run_that_is_alive_is_refused(attempt, tmp_path):
+    record(attempt, tmp_path)
+    before = everything()
+    with pytest.raises(ConflictError, match="is starting here"):
+        import_journal(journal_path(attempt))
+    assert everything() == before
+
+
+def test_a_half_fed_journal_is_fed_to_its_end(attempt, tmp_path):
+    record(attempt, tmp_path, steps=3, end="")
+    ingest_attempt(attempt)
+    finish(attempt, Status.LOST)
+    JournalRecorder(journal_path(attempt), stop_asked=lambda: False).metrics(4, {"train/loss": 1.0})
+    done = import_journal(journal_path(attempt))
+    assert (done.points, done.stored) == (7, 1)
+
+
+@pytest.fixture
+def two_attempts(attempt, tmp_path):
+    """Folders of two attempts of one run that nobody fed; the second began again after step 3."""
+    record(attempt, tmp_path, end="")
+    finish(attempt, Status.LOST)
+    services.resume_run(fresh(attempt.run), deliver=False)
+    second = claim(attempt.run)
+    assert second is not None
+    record(second, tmp_path, first=4, steps=7)
+    finish(second, Status.LOST)
+    release_device()
+    first_folder = carried_away(attempt, tmp_path, forget=False)
+    second_folder = carried_away(second, tmp_path)
+    return first_folder, second_folder
+
+
+def shown_steps(**which):
+    rows = MetricPoint.objects.filter(name="train/loss", **which).order_by("step")
+    return list(rows.values_list("step", flat=True))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_attempts_come_in_any_order_and_the_later_one_overtakes(two_attempts, order):
+    for place in order:
+        import_journal(two_attempts[place])
+    run = Run.objects.get()
+    assert (run.status, run.attempt, run.step) == ("completed", 2, 10)
+    assert shown_steps(superseded=False) == list(range(1, 11))
+    assert shown_steps(superseded=True) == [4, 5]
+    assert Evaluation.objects.get(attempt=1).superseded
+    assert Checkpoint.objects.get(attempt=1).superseded
+    assert run.attempts.get(number=1).status == Status.LOST
+    before = everything()
+    for folder in two_attempts:
+        assert not import_journal(folder).changed
+    assert everything() == before
+
+
+def test_an_older_database_goes_on_to_the_attempt_that_it_never_saw(two_attempts):
+    import_journal(two_attempts[0])
+    Run.objects.update(status=Status.DRAFT, attempt=0)
+    Attempt.objects.all().delete()
+    assert import_journal(two_attempts[1]).status == "completed"
+    Run.objects.update(attempt=1)
+    with pytest.raises(ConflictError, match=r"is completed after attempt 1; no attempt 2 can follow"):
+        import_journal(two_attempts[1])
+
+
+def test_another_journal_of_the_same_attempt_is_refused_and_named(attempt, tmp_path):
+    record(attempt, tmp_path)
+    folder = carried_away(attempt, tmp_path, forget=False)
+    finish(attempt, Status.LOST)
+    file = folder / "metrics.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"s":5', b'"s":6'))
+    with pytest.raises(ConflictError, match=r"differs from .* at byte \d+"):
+        import_journal(folder)
+
+
+def test_a_shorter_copy_of_a_journal_replaces_nothing(attempt, tmp_path):
+    record(attempt, tmp_path)
+    folder = carried_away(attempt, tmp_path, forget=False)
+    whole = journal_path(attempt).read_bytes()
+    finish(attempt, Status.LOST)
+    (folder / "metrics.jsonl").write_bytes(whole[: len(whole) // 2])
+    assert import_journal(folder).status == "completed"
+    assert journal_path(attempt).read_bytes() == whole
+
+
+def test_an_older_journal_without_a_first_line_is_imported_into_the_run_that_is_named(attempt, tmp_path):
+    JournalRecorder(journal_path(attempt), stop_asked=lambda: False).metrics(1, {"train/loss": 1.0})
+    folder = carried_away(attempt, tmp_path, forget=False)
+    finish(attempt, Status.LOST)
+    with pytest.raises(InvalidInputError, match="Name the run with --run"):
+        import_journal(folder)
+    with pytest.raises(InvalidInputError, match="Name it with --attempt"):
+        import_journal(shutil.copy(folder / "metrics.jsonl", tmp_path / "bare.jsonl"), run=attempt.run)
+    assert import_journal(folder, run=attempt.run).stored == 1
+    assert import_journal(tmp_path / "bare.jsonl", run=attempt.run, attempt=1).stored == 0
+
+
+def test_what_contradicts_the_first_line_is_refused(attempt, tmp_path):
+    record(attempt, tmp_path)
+    finish(attempt, Status.LOST)
+    with pytest.raises(InvalidInputError, match="not of run"):
+        import_journal(journal_path(attempt), run=make_run())
+    with pytest.raises(InvalidInputError, match="is of attempt 1, not of attempt 2"):
+        import_journal(journal_path(attempt), attempt=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"kind": "dance"}, "kind: "),
+        ({"uid": "7"}, "uid: "),
+        ({"attempt": 0}, "attempt: "),
+        ({"total_steps": -1}, "total_steps: "),
+        ({"config": {"steps": "many"}}, "config"),
+        ({"config": 3}, "config: "),
+    ],
+)
+def test_a_first_line_that_describes_no_run_is_refused(attempt, tmp_path, change, complaint):
+    header = {**journal_header(attempt.run, attempt), **change}
+    JournalRecorder(tmp_path / "metrics.jsonl", stop_asked=lambda: False, header=header)
+    before = everything()
+    with pytest.raises(InvalidInputError, match=complaint):
+        import_journal(tmp_path)
+    assert everything() == before
+
+
+def test_a_journal_of_a_newer_format_is_refused(attempt, tmp_path):
+    record(attempt, tmp_path)
+    file = journal_path(attempt)
+    [first, *_] = file.read_text().splitlines()
+    event = {**json.loads(first), "format": 99}
+    del event["i"], event["c"]
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(event) + "\n")
+    with pytest.raises(InvalidInputError, match="has format 99; this site reads up to 2"):
+        import_journal(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"half a line", b"nonsense\n"])
+def test_what_is_no_journal_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(NotFoundError if content is None else InvalidInputError):
+        import_journal(tmp_path)
+
+
+def test_a_run_whose_dataset_and_parent_are_not_here_says_so(attempt, tmp_path):
+    finish(attempt)
+    child = start(make_run(parent=attempt.run, parent_step=3, dataset=attempt.run.dataset))
+    record(child, tmp_path)
+    folder = carried_away(child, tmp_path)
+    for row in (attempt.run, attempt.run.dataset):
+        row.delete()
+    import_journal(folder)
+    run = Run.objects.get()
+    assert (run.dataset, run.parent, run.parent_step) == (None, None, None)
+    assert "its dataset golden-v2@" in run.origin
+    assert "its parent " in run.origin
+
+
+def test_a_fork_finds_its_parent_by_its_uid(attempt, tmp_path):
+    finish(attempt)
+    child = start(make_run(parent=attempt.run, parent_step=3, dataset=attempt.run.dataset))
+    record(child, tmp_path)
+    import_journal(carried_away(child, tmp_path))
+    run = Run.objects.exclude(pk=attempt.run_id).get()
+    assert (run.parent, run.parent_step) == (attempt.run, 3)
+
+
+def test_an_imported_benchmark_has_its_record(tmp_path):
+    attempt = start(make_run(kind=Kind.BENCH))
+    recorder = JournalRecorder(
+        journal_path(attempt), stop_asked=lambda: False, header=journal_header(attempt.run, attempt)
+    )
+    record = {"model": "nano", "batch_size": 4, "sequence_length": 64, "precision": "fp32"}
+    record |= {"step_time": {"median": 0.01}, "tokens_per_second": 25_000.0}
+    recorder.end("completed", step=10, result=record)
+    import_journal(carried_away(attempt, tmp_path))
+    assert Run.objects.get().benchmark.record["model"] == "nano"
+
+
+def test_files_that_cannot_be_copied_are_told_of_and_the_import_can_be_done_again(
+    attempt, tmp_path, artifacts_dir
+):
+    record(attempt, tmp_path)
+    folder = carried_away(attempt, tmp_path)
+    shutil.rmtree(artifacts_dir / "runs")
+    (artifacts_dir / "runs").write_text("in the way")
+    with pytest.raises(UserError, match="could not be copied"):
+        import_journal(folder)
+    (artifacts_dir / "runs").unlink()
+    done = import_journal(folder)
+    assert (done.stored, done.status) == (10, "completed")
+
+
+def test_the_command_import_journal_tells_what_it_did(attempt, tmp_path):
+    record(attempt, tmp_path)
+    folder = carried_away(attempt, tmp_path)
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"k":"met')
+    out = StringIO()
+    call_command("import_journal", str(folder), "--json", stdout=out, stderr=StringIO())
+    said = json.loads(out.getvalue())
+    run = Run.objects.get()
+    assert said == {
+        "run_id": run.pk,
+        "attempt": 1,
+        "events": 11,
+        "points": 10,
+        "stored": 10,
+        "damaged": [],
+        "torn_bytes": 9,
+        "status": "completed",
+        "created": True,
+    }
+    out = StringIO()
+    call_command("import_journal", str(folder), stdout=out)
+    assert "The last 9 bytes are no whole line and were dropped." in out.getvalue()
+    assert f"Nothing new: attempt 1 of run {run.pk} is here" in out.getvalue()
+    with pytest.raises(CommandError, match="There is no journal at"):
+        call_command("import_journal", str(tmp_path / "nowhere"))
