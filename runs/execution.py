@@ -20,7 +20,7 @@ from runs.exit_record import EXIT_FAILED, EXIT_FENCED, EXIT_FORCED, EXIT_STALE, 
 from runs.finishing import finish
 from runs.jobs import Job
 from runs.journal import JOURNAL_NAME, JournalRecorder
-from runs.journal_import import journal_header
+from runs.journal_header import journal_header
 from runs.lifeline import Lifeline
 from runs.models import Attempt, Run
 from runs.processes import is_alive, started_at
@@ -77,7 +77,7 @@ class Execution:
             _say(f"Failed: {error}")
             return EXIT_FAILED, self._failure(error, str(error))
         except Exception as error:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
             return EXIT_FAILED, self._failure(error, f"{type(error).__name__}: {error}")
 
     def _failure(self, error: Exception, reason: str) -> dict[str, Any]:

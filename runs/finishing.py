@@ -11,7 +11,7 @@ from django.db import transaction
 from runs import services
 from runs.endings import Circumstances, Ending, decide
 from runs.exit_record import read_exit_record
-from runs.ingest import FencedOutError, ingest_attempt
+from runs.ingest import FencedOutError, ingest_rest
 from runs.journal import storable
 from runs.logs import log_tail
 from runs.models import Attempt
@@ -32,7 +32,7 @@ def finish(attempt: Attempt, seen: Circumstances) -> Status:
     """
     attempt.refresh_from_db()
     with contextlib.suppress(FencedOutError):
-        ingest_attempt(attempt)
+        ingest_rest(attempt)
     directory = attempt.run.attempt_directory(attempt.number)
     tail = storable(log_tail(directory, lines=LOG_TAIL_LINES))
     ending = decide(word=attempt.last_word, record=read_exit_record(directory), log_tail=tail, seen=seen)

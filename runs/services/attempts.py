@@ -205,7 +205,8 @@ def finish_attempt(
         DeviceLease.objects.filter(run_id=attempt.run_id, attempt=attempt.number).delete()
         if held or attempt.finished_at is None:
             attempt.status = status if held else Status.LOST
-            attempt.reason = reason or attempt.reason
+            # What the feeder noted of a damaged journal stays.
+            attempt.reason = "; ".join(filter(None, [reason, attempt.reason]))
             attempt.cause = cause if held else Cause.FENCED
             attempt.failure, attempt.exit_code, attempt.finished_at = failure[:200], exit_code, now
             names = ["status", "reason", "cause", "failure", "exit_code", "finished_at"]

@@ -1,5 +1,6 @@
 """The child of a supervisor: do the work of one claimed attempt. Not for use by hand."""
 
+import os
 import sys
 from typing import Any
 
@@ -18,10 +19,14 @@ class Command(BaseCommand):
         parser.add_argument("--supervisor-pid", "--supervisor_pid", type=int, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sys.exit(
-            execute(
-                run_id=options["run_id"],
-                attempt_number=options["attempt"],
-                supervisor_pid=options["supervisor_pid"],
-            )
+        code = execute(
+            run_id=options["run_id"],
+            attempt_number=options["attempt"],
+            supervisor_pid=options["supervisor_pid"],
         )
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Python would end with a code of its own where the log's disk is full.
+            os._exit(code)
+        sys.exit(code)
