@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # How long a process that is done and supervised by nobody tries to tell the database so.
 TELL_S = 60.0
+# How long it waits for room on its journal's disk: what is not written then is lost with it.
+ROOM_S = 3600.0
 
 
 class Execution:
@@ -52,6 +54,7 @@ class Execution:
             stop_asked=self.listener.asked,
             say=_say,
             header=journal_header(run, attempt),
+            end_wait_s=ROOM_S,
         )
         self.lifeline = Lifeline(
             attempt, progress=self._progress, ask_stop=self.listener.ask, end=self._end_by_force
@@ -116,11 +119,11 @@ class Execution:
 
     def _last_word(self, code: int, **facts: Any) -> None:
         """Write the end to the journal and the exit record; the lifeline has nothing more to say."""
-        self.lifeline.close()
         if facts.get("status") == Status.STOPPED and "cause" not in facts:
             died = self.listener.reason == SUPERVISOR_DIED
             facts["cause"] = Cause.SUPERVISOR if died else Cause.STOPPED
         self.recorder.end(**facts)
+        self.lifeline.close()
         self._record(code, **{name: facts.get(name, "") for name in ("status", "reason", "cause", "failure")})
 
     def _record(self, code: int, **facts: Any) -> None:

@@ -194,7 +194,7 @@ class OwnPostgres:
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as session:
-            return session.execute(statement).fetchall()  # type: ignore[arg-type]  # a literal of ours
+            return session.execute(statement.encode()).fetchall()
 
 
 def rest(seconds: float) -> None:

@@ -1,6 +1,7 @@
 """What the changes of a run leave behind: attempts, leases, reasons, tasks, the audit record."""
 
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -178,7 +179,7 @@ def test_a_lost_run_stays_lost_where_its_device_or_its_attempt_is_taken():
 def test_an_orphan_is_adopted_once():
     run = run_in(Status.RUNNING)
     attempt = Attempt.objects.get()
-    facts = {"attempt_id": attempt.pk, "host": attempt.host, "pid": 77, "pid_started": 1.0}
+    facts: dict[str, Any] = {"attempt_id": attempt.pk, "host": attempt.host, "pid": 77, "pid_started": 1.0}
     assert services.adopt_attempt(**facts) is None, "its supervisor lives"
     Attempt.objects.update(supervisor_pid=2**22 - 3, supervisor_started=1.0)
     assert services.adopt_attempt(**{**facts, "host": "elsewhere"}) is None
