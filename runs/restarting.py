@@ -13,6 +13,7 @@ from runs.states import Kind, Status
 
 FIRST_WAIT = dt.timedelta(seconds=10)
 LONGEST_WAIT = dt.timedelta(minutes=5)
+_ENDED = {Status.FAILED: "failed", Status.LOST: "was lost"}
 
 
 def back_off(restarts: int) -> dt.timedelta:
@@ -27,7 +28,7 @@ def restart_if_allowed(attempt: Attempt) -> bool:
     """
     run = Run.objects.get(pk=attempt.run_id)
     limit = int(run.config.get("max_restarts", 0))
-    failed = run.status in {Status.FAILED, Status.LOST} and run.attempt == attempt.number
+    failed = run.status in _ENDED and run.attempt == attempt.number
     if not (limit and failed and run.kind == Kind.TRAIN and run.stop_requested_at is None):
         return False
     why_not = ""
@@ -42,7 +43,7 @@ def restart_if_allowed(attempt: Attempt) -> bool:
     number = run.restarts + 1
     enqueue_run(
         run,
-        reason=f"restart {number} of {limit}, after it {run.status}: {run.reason}",
+        reason=f"restart {number} of {limit}, for it {_ENDED[Status(run.status)]}: {run.reason}",
         restarts=number,
         not_before=timezone.now() + back_off(run.restarts),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Settings as docs/deployment.md gives them for a site behind HTTPS.
+# Settings as docs/deploy.md gives them for a site behind HTTPS.
 HTTPS_SETTINGS = {
     "DJANGO_ALLOWED_HOSTS": "tunix.example.org",
     "TUNIX_HTTPS": "1",
