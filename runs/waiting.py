@@ -124,7 +124,7 @@ class _Scene:
                     f"{run.device_kind}:{run.device_index}{where} is not there, and it is to run nowhere else"
                 )
         if run.device_kind != "cpu" and run.attempt > 1 and run.device_name:
-            fitting = [device for device in fitting if device.name in {"", run.device_name}]
+            fitting = [device for device in fitting if device.name == run.device_name]
             if not fitting:
                 return f"it began on {run.device_name} and goes on only on that model, which no worker has"
         well = [device for device in fitting if device.usable and not device.trouble]
