@@ -41,6 +41,9 @@ from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 training_router = Router(tags=["training"])
 devices_router = Router(tags=["devices"])
 
+LogPosition = Annotated[
+    int | None, Query(ge=0, le=2**53, description="absolute byte to start at; empty: the last piece")
+]
 MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
 MAX_NAMES = 50
 MAX_ROWS = 10_000
@@ -228,16 +231,19 @@ def logs(
     request: HttpRequest,
     run_id: PositiveId,
     attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-    offset: Annotated[
-        int | None, Query(ge=0, le=2**53, description="byte to start at; empty: the end")
-    ] = None,
+    offset: LogPosition = None,
+    after: LogPosition = None,
     max_bytes: Annotated[int, Query(ge=1, le=1 << 20)] = 1 << 16,
 ) -> LogOut:
-    """Give a piece of an attempt's log (default: the last piece of the newest attempt)."""
+    """Give a piece of an attempt's log (default: the last piece of the newest attempt).
+
+    Positions count the bytes of the whole log, also of what rotation has deleted. ``after`` is the cursor
+    of an earlier answer and goes before ``offset``, which means the same.
+    """
     run = _run(run_id)
     number = attempt if attempt is not None else run.attempt
-    text, start, end, size = read_log(run=run, attempt=number, offset=offset, max_bytes=max_bytes)
-    return LogOut(run_id=run.pk, attempt=number, text=text, offset=start, next_offset=end, size=size)
+    start = offset if after is None else after
+    return LogOut.of(run, number, read_log(run=run, attempt=number, offset=start, max_bytes=max_bytes))
 
 
 @training_router.get(

@@ -9,65 +9,131 @@ import datetime as dt
 import json
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.db import DataError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from runs.benchmarks import store_benchmark
-from runs.journal import JOURNAL_NAME, read_events
-from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run, Sample
+from runs.ingest_results import finite_or_none, mark_overtaken, store_evaluation, supersede
+from runs.journal import JOURNAL_NAME, read_events, torn_tail
+from runs.journal_lines import in_words
+from runs.models import Attempt, Checkpoint, Run
+from runs.points import Point, insert_points, points_of
 from runs.states import Kind, Status
 
 log = logging.getLogger(__name__)
 
-POINTS_A_BATCH = 2000
+# Enough that a transaction costs little beside its points, and so few that it locks nobody out for long.
+POINTS_A_BATCH = 10_000
+MAX_REASON = 1000
 INGEST_FIELDS = ("journal_offset", "start_step", "end_step", "reason", "inexact", "last_word")
 # What a line raises that is JSON but not what the child wrote, or that no column can hold.
-UNSTORABLE = (DataError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+UNSTORABLE = (
+    DataError,
+    IntegrityError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+)
+
+type Batch = list[tuple[dict[str, Any], int]]
 
 
 class FencedOutError(Exception):
     """The attempt is no longer the run's current one; its writer must stop."""
 
 
-def ingest_attempt(attempt: Attempt) -> int:
+def ingest_attempt(attempt: Attempt, *, overtaken: bool = False) -> int:
     """Store everything that the attempt's journal holds and the database does not.
+
+    ``overtaken``: a later attempt has the run by now; what this one recorded is stored beside it, and the
+    run itself left as it is.
 
     Returns:
         The number of events stored.
 
     Raises:
-        FencedOutError: when a later attempt has taken over.
+        FencedOutError: when a later attempt has taken over, unless ``overtaken`` says so.
     """
-    path = attempt.run.attempt_directory(attempt.number) / JOURNAL_NAME
     stored = 0
-    while batch := list(read_events(path, attempt.journal_offset)):
-        try:
-            _store_batch(attempt, batch)
-        except UNSTORABLE:
-            # One event that no table takes must not hold up all behind it.
-            for event, end in batch:
-                _store_or_report(attempt, event, end)
-        stored += len(batch)
+    while True:
+        before = stored
+        for batch in _batches(journal_path(attempt), attempt.journal_offset):
+            _store_or_report(attempt, batch, overtaken=overtaken)
+            stored += len(batch)
+        if stored == before:
+            break
+    if overtaken:
+        mark_overtaken(attempt)
     return stored
 
 
-def _store_or_report(attempt: Attempt, event: dict[str, Any], end: int) -> None:
+def ingest_rest(attempt: Attempt, *, overtaken: bool = False) -> int:
+    """Store what is left once the writer is gone, and note what a crash cut off at the end.
+
+    Returns:
+        The bytes at the end that form no whole line.
+
+    Raises:
+        FencedOutError: as `ingest_attempt`.
+    """
+    ingest_attempt(attempt, overtaken=overtaken)
+    torn = torn_tail(journal_path(attempt), attempt.journal_offset)
+    if torn:
+        _note(attempt, f"the last {torn} bytes of its journal are no whole line and were dropped")
+        attempt.save(update_fields=["reason"])
+    return torn
+
+
+def journal_path(attempt: Attempt) -> Path:
+    """Give the file that the attempt's child writes."""
+    return attempt.run.attempt_directory(attempt.number) / JOURNAL_NAME
+
+
+def _batches(path: Path, offset: int) -> Iterator[Batch]:
+    batch: Batch = []
+    points = 0
+    for event, end in read_events(path, offset):
+        batch.append((event, end))
+        # A line whose values are no object is found out when it is stored.
+        points += len(event["v"]) if isinstance(event.get("v"), dict) else 1
+        if points >= POINTS_A_BATCH:
+            yield batch
+            batch, points = [], 0
+    if batch:
+        yield batch
+
+
+def _store_or_report(attempt: Attempt, batch: Batch, *, overtaken: bool) -> None:
+    """Store a batch; an event that no table takes is reported and holds up none behind it."""
     try:
-        _store_batch(attempt, [(event, end)])
+        _store_batch(attempt, batch, overtaken=overtaken)
     except UNSTORABLE as error:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            _store_or_report(attempt, batch[:middle], overtaken=overtaken)
+            _store_or_report(attempt, batch[middle:], overtaken=overtaken)
+            return
+        end = batch[0][1]
         log.warning("%s: the journal line before byte %d cannot be stored: %r", attempt, end, error)
-        _store_batch(attempt, [({"k": "damaged", "t": time.time(), "end": end}, end)])
+        report = {"k": "damaged", "t": time.time(), "end": end, "what": "no table can hold it"}
+        _store_batch(attempt, [(report, end)], overtaken=overtaken)
 
 
-def _store_batch(attempt: Attempt, batch: list[tuple[dict[str, Any], int]]) -> None:
+def _store_batch(attempt: Attempt, batch: Batch, *, overtaken: bool) -> None:
     """Store events and move the offset, together or not at all, in the row and in ``attempt``."""
     before = {name: getattr(attempt, name) for name in INGEST_FIELDS}
     try:
         with transaction.atomic():
-            fence(attempt)
-            _store(attempt, [event for event, _ in batch])
+            if not overtaken:
+                fence(attempt)
+            changes = _store(attempt, [event for event, _ in batch])
+            if changes and not overtaken:
+                _change_run(attempt, changes)
             attempt.journal_offset = batch[-1][1]
             attempt.save(update_fields=INGEST_FIELDS)
     except BaseException:
@@ -84,14 +150,15 @@ def fence(attempt: Attempt) -> None:
         raise FencedOutError(f"{attempt} was superseded by a later attempt")
 
 
-def _store(attempt: Attempt, events: list[dict[str, Any]]) -> None:
-    points: list[MetricPoint] = []
+def _store(attempt: Attempt, events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Store events. Returns the columns of the run that they change."""
+    points: list[Point] = []
     changes: dict[str, Any] = {}
     for event in events:
         at = dt.datetime.fromtimestamp(event["t"], dt.UTC)
         match event["k"]:
             case "metrics":
-                points += _points(attempt, event, at)
+                points += points_of(step=event["s"], values=event["v"], at=at)
                 changes["step"] = event["s"]
                 attempt.end_step = event["s"]
             case "phase":
@@ -100,67 +167,44 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> None:
                 attempt.start_step = event["s"]
                 attempt.inexact = event.get("inexact", "")
                 changes["step"] = event["s"]
-                _supersede(attempt, event["s"])
+                supersede(attempt, event["s"])
             case "checkpoint":
                 _store_checkpoint(attempt, event, at)
-                points += _saving_times(attempt, event, at)
+                points += _saving_times(event, at)
             case "gone":
                 Checkpoint.objects.filter(run_id=attempt.run_id, path=event["path"], removed_at=None).update(
                     removed_at=at, removed_why=event["why"][:200]
                 )
             case "evaluation":
-                _store_evaluation(attempt, event, at)
+                store_evaluation(attempt, event, at)
             case "provenance":
-                Run.objects.filter(pk=attempt.run_id).update(provenance=event["facts"])
-                _write_provenance(attempt.run.directory, event["facts"])
+                changes["provenance"] = event["facts"]
             case "end":
-                status = Status(event["status"])
+                Status(event["status"])
                 attempt.last_word = event
                 changes.update(_outcome(event))
-                if attempt.run.kind == Kind.BENCH and status is Status.COMPLETED:
-                    store_benchmark(attempt.run, event["result"], at)
-            case "damaged":
-                attempt.reason = f"a journal line before byte {event['end']} could not be read"
-    MetricPoint.objects.bulk_create(points, batch_size=POINTS_A_BATCH, ignore_conflicts=True)
-    if changes:
-        Run.objects.filter(pk=attempt.run_id).update(**changes)
+            case "damaged" | "missing" | "lost":
+                _note(attempt, in_words(event))
+    insert_points(attempt=attempt, points=points)
+    return changes
 
 
-def _points(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> list[MetricPoint]:
-    return [
-        MetricPoint(
-            run_id=attempt.run_id,
-            name=name,
-            step=event["s"],
-            attempt=attempt.number,
-            value=None if isinstance(value, str) else value,
-            non_finite=value if isinstance(value, str) else "",
-            at=at,
-        )
-        for name, value in event["v"].items()
-    ]
+def _change_run(attempt: Attempt, changes: dict[str, Any]) -> None:
+    if "provenance" in changes:
+        _write_provenance(attempt.run.directory, changes["provenance"])
+    Run.objects.filter(pk=attempt.run_id).update(**changes)
+    word = attempt.last_word
+    completed = changes.get("phase") == "finished" and word.get("status") == Status.COMPLETED
+    if completed and attempt.run.kind == Kind.BENCH:
+        store_benchmark(attempt.run, word["result"], dt.datetime.fromtimestamp(word["t"], dt.UTC))
 
 
-def _supersede(attempt: Attempt, step: int) -> None:
-    """Mark what earlier attempts recorded after the step from which this one goes on."""
-    for model in (MetricPoint, Checkpoint):
-        model.objects.filter(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
-            superseded=True
-        )
-    Evaluation.objects.filter(made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
-        superseded=True
-    )
-
-
-def _supersede_evaluation(attempt: Attempt, event: dict[str, Any]) -> None:
-    """Mark an evaluation that an earlier attempt had begun to record at the same step."""
-    earlier = {"attempt__lt": attempt.number, "step": event["step"]}
-    Evaluation.objects.filter(made_by_id=attempt.run_id, split=event["split"], **earlier).update(
-        superseded=True
-    )
-    MetricPoint.objects.filter(run_id=attempt.run_id, name__startswith="eval/", **earlier).update(
-        superseded=True
-    )
+def _note(attempt: Attempt, text: str) -> None:
+    """Add what is wrong with the journal to the attempt's reason, up to a length."""
+    if text in attempt.reason or attempt.reason.endswith("; and more"):
+        return
+    whole = f"{attempt.reason}; {text}" if attempt.reason else text
+    attempt.reason = whole if len(whole) <= MAX_REASON else f"{attempt.reason[:MAX_REASON]}; and more"
 
 
 def _store_checkpoint(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:
@@ -177,68 +221,13 @@ def _store_checkpoint(attempt: Attempt, event: dict[str, Any], at: dt.datetime) 
     )
 
 
-def _saving_times(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> list[MetricPoint]:
+def _saving_times(event: dict[str, Any], at: dt.datetime) -> list[Point]:
     times = {
         "system/checkpoint_stall": event.get("stall_seconds"),
         "system/checkpoint_time": event.get("write_seconds"),
     }
     values = {name: value for name, value in times.items() if value}
-    return _points(attempt, {"s": event["step"], "v": values}, at)
-
-
-def _store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:
-    run = attempt.run
-    # An evaluation run grades its parent's model; a training run its own.
-    about = run.parent_id if run.kind == Kind.EVALUATE and run.parent_id else run.pk
-    evaluation, created = Evaluation.objects.get_or_create(
-        made_by_id=run.pk,
-        attempt=attempt.number,
-        step=event["step"],
-        split=event["split"],
-        final=event["final"],
-        defaults={
-            "run_id": about,
-            "dataset_id": run.dataset_id,
-            "n": event["n"],
-            "correct": event["correct"],
-            "loss": finite_or_none(event["loss"]),
-            "answer_accuracy": event["answer_accuracy"],
-            "interval_low": event["interval"][0],
-            "interval_high": event["interval"][1],
-            "step_accuracy": event["step_accuracy"],
-            "seconds": event["seconds"],
-            "generated_tokens": event["generated_tokens"],
-            "created_at": at,
-        },
-    )
-    if not created:
-        return
-    _supersede_evaluation(attempt, event)
-    Sample.objects.bulk_create(
-        [
-            Sample(
-                evaluation=evaluation,
-                position=position,
-                trace_hash=sample["trace_id"],
-                **{
-                    name: sample[name]
-                    for name in (
-                        "prompt",
-                        "expected_steps",
-                        "expected_answer",
-                        "generated_text",
-                        "generated_steps",
-                        "steps_valid",
-                        "answer",
-                        "correct",
-                        "rule",
-                    )
-                },
-            )
-            for position, sample in enumerate(event["samples"])
-        ],
-        batch_size=500,
-    )
+    return points_of(step=event["step"], values=values, at=at)
 
 
 def _outcome(event: dict[str, Any]) -> dict[str, Any]:
@@ -253,11 +242,6 @@ def _outcome(event: dict[str, Any]) -> dict[str, Any]:
     if event.get("result"):
         changes["result"] = event["result"]
     return changes
-
-
-def finite_or_none(value: float | str | None) -> float | None:
-    """Give a journal number as the database keeps it: text (not finite) becomes NULL."""
-    return None if isinstance(value, str) else value
 
 
 def _write_provenance(directory: Path, facts: dict[str, Any]) -> None:

@@ -2,24 +2,37 @@
 
 Training never waits for the database: the child only appends here, and the supervisor
 feeds the database from it (`runs.ingest`). A line is one event with its time ``t``
-(seconds since the epoch) and its kind ``k``. A half-written last line, as a killed
+(seconds since the epoch) and its kind ``k``; `runs.journal_lines` says how it is sealed and
+read, `runs.journal_writer` what happens on a full disk. A half-written last line, as a killed
 process leaves it, is not yet an event.
 """
 
-import json
+import contextlib
 import math
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from runs.journal_lines import FORMAT_VERSION, read_events, torn_tail
+from runs.journal_writer import JournalWriter
 from training.recorder import CheckpointInfo, EvaluationReport, Phase
+
+__all__ = [
+    "JOURNAL_NAME",
+    "LOG_NAME",
+    "JournalRecorder",
+    "encode_number",
+    "read_events",
+    "storable",
+    "torn_tail",
+]
 
 JOURNAL_NAME = "metrics.jsonl"
 LOG_NAME = "log.txt"
+# How long the last word waits for room on the disk.
+END_WAIT_S = 10.0
 
 
 def encode_number(value: float) -> float | str:
@@ -30,20 +43,37 @@ def encode_number(value: float) -> float | str:
 class JournalRecorder:
     """A `training.recorder.Recorder` that appends to the attempt's journal.
 
-    Every method may be called from any thread. ``stop_asked`` is what `should_stop` answers
-    with; ``say`` receives log lines for people.
+    Every method may be called from any thread, and none raises for what the disk does. ``stop_asked`` is
+    what `should_stop` answers with; ``say`` receives log lines for people; ``header`` (see
+    `runs.journal_import.journal_header`) describes the run in the first line of a new file.
     """
 
     def __init__(
-        self, path: Path, *, stop_asked: Callable[[], bool], say: Callable[[str], None] = lambda _: None
+        self,
+        path: Path,
+        *,
+        stop_asked: Callable[[], bool],
+        say: Callable[[str], None] = lambda _: None,
+        header: Mapping[str, Any] | None = None,
+        end_wait_s: float = END_WAIT_S,
     ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab", buffering=0)
-        self._lock = threading.Lock()
-        self._stop_asked = stop_asked
         self._say = say
+        self._stop_asked = stop_asked
+        self._end_wait_s = end_wait_s
         self.current_phase: Phase = "starting"
         self.current_step = 0
+        self._writer = JournalWriter(path, told=self.log)
+        if header is not None and self._writer.is_new:
+            self._write("run", {**_json_safe(dict(header)), "format": FORMAT_VERSION})
+
+    @property
+    def unwritten(self) -> int:
+        """How many lines did not reach the file (yet)."""
+        return self._writer.unwritten
+
+    def flush(self, timeout: float = 0.0) -> bool:
+        """Try for up to ``timeout`` seconds to write all that waits. Returns whether nothing waits."""
+        return self._writer.flush(timeout)
 
     def phase(self, name: Phase, step: int) -> None:
         """Record what the process does now."""
@@ -53,9 +83,8 @@ class JournalRecorder:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record the values of one step; values that are not finite are kept as such."""
         self.current_step = step
-        self._write(
-            "metrics", {"s": step, "v": {name: encode_number(value) for name, value in values.items()}}
-        )
+        encoded = {name: encode_number(value) for name, value in values.items()}
+        self._write("metrics", {"s": step, "v": encoded}, may_go=True)
 
     def checkpoint(self, info: CheckpointInfo) -> None:
         """Record a complete checkpoint, durably."""
@@ -79,24 +108,25 @@ class JournalRecorder:
         self._write("provenance", {"facts": _json_safe(dict(facts))})
 
     def log(self, message: str) -> None:
-        """Pass a line on to the attempt's log."""
-        self._say(message)
+        """Pass a line on to the attempt's log; a full disk costs that line and nothing else."""
+        with contextlib.suppress(OSError):
+            self._say(message)
 
     def should_stop(self) -> bool:
         """Tell whether somebody asked for a stop."""
         return self._stop_asked()
 
     def end(self, status: str, **facts: Any) -> None:
-        """Record the end of the attempt, durably; nothing is written after it."""
-        self._write("end", {"status": status, **_json_safe(facts)}, durable=True)
+        """Record the end of the attempt, durably; nothing is written after it, nor a second end.
 
-    def _write(self, kind: str, event: dict[str, Any], *, durable: bool = False) -> None:
-        line = json.dumps({"k": kind, "t": time.time(), **event}, ensure_ascii=False, allow_nan=False)
-        with self._lock:
-            # One write call a line, so that a reader sees whole lines or a torn last one.
-            self._file.write(line.encode() + b"\n")
-            if durable:
-                os.fsync(self._file.fileno())
+        Waits some seconds for room where the disk has none; `unwritten` tells whether that helped.
+        """
+        self._write("end", {"status": status, **_json_safe(facts)}, last=True)
+        if self._writer.flush(self._end_wait_s):
+            self._writer.sync()
+
+    def _write(self, kind: str, event: dict[str, Any], **how: bool) -> None:
+        self._writer.append({"k": kind, "t": time.time(), **event}, **how)
 
 
 def _json_safe(value: Any) -> Any:
@@ -118,38 +148,3 @@ def storable(text: str) -> str:
     A byte-level model may write anything, and so may a command line hold anything.
     """
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-
-
-def read_events(
-    path: Path, offset: int, *, limit_bytes: int = 8 << 20
-) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield the complete events behind ``offset`` with the offset after each.
-
-    Reads at most about ``limit_bytes``; a missing file has no events. A line that is no
-    JSON object (a torn write in the middle, a damaged disk) is given as a ``damaged`` event,
-    so that it can be reported instead of stopping everything behind it.
-    """
-    try:
-        file = path.open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    with file:
-        file.seek(offset)
-        end = offset + limit_bytes
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            yield _parse(line, offset), offset
-            if offset >= end:
-                return
-
-
-def _parse(line: bytes, offset: int) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = None
-    if isinstance(event, dict) and "k" in event and "t" in event:
-        return event
-    return {"k": "damaged", "t": time.time(), "end": offset, "bytes": len(line)}

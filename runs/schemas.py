@@ -1,11 +1,13 @@
 """Shapes of the run API's answers and requests."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, field_validator
 
+from runs.logs import LogPiece
 from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
 from runs.queueing import PRIORITIES
 from runs.series import Series
@@ -251,14 +253,22 @@ class SampleListOut(Schema):
 
 
 class LogOut(Schema):
-    """A piece of an attempt's log. ``next_offset`` goes on where it ends."""
+    """A piece of an attempt's log, in bytes of the whole log. ``cursor`` goes on where it ends."""
 
     run_id: int
     attempt: int
     text: str
     offset: int
     next_offset: int
+    cursor: int = Field(description="for `after` of the next question; the same as next_offset")
+    first_offset: int = Field(description="oldest byte that is kept")
+    skipped: int = Field(description="bytes between the position asked for and offset that were deleted")
     size: int
+
+    @classmethod
+    def of(cls, run: Run, attempt: int, piece: LogPiece) -> "LogOut":
+        """Describe a piece."""
+        return cls(run_id=run.pk, attempt=attempt, cursor=piece.next_offset, **asdict(piece))
 
 
 class AttemptOut(Schema):

@@ -1,0 +1,115 @@
+"""Evaluations out of a journal, and what a later attempt overtakes of an earlier one."""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Min, Q
+
+from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Sample
+from runs.states import Kind
+
+
+def supersede(attempt: Attempt, step: int) -> None:
+    """Mark what earlier attempts recorded after the step from which this one goes on."""
+    for model in (MetricPoint, Checkpoint):
+        model.objects.filter(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
+            superseded=True
+        )
+    Evaluation.objects.filter(made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
+        superseded=True
+    )
+
+
+def mark_overtaken(attempt: Attempt) -> None:
+    """Mark what later attempts have overtaken of one whose journal was stored after theirs."""
+    own = {"run_id": attempt.run_id, "attempt": attempt.number}
+    graded = Evaluation.objects.filter(made_by_id=attempt.run_id, attempt=attempt.number)
+    later = {"attempt__gt": attempt.number}
+    with transaction.atomic():
+        # Those that never got to a first step overtook nothing.
+        began = Attempt.objects.filter(run_id=attempt.run_id, number__gt=attempt.number).filter(
+            Q(start_step__gt=0) | Q(end_step__isnull=False)
+        )
+        starts = began.aggregate(first=Min("start_step"))["first"]
+        if starts is not None:
+            for model in (MetricPoint, Checkpoint):
+                model.objects.filter(**own, step__gt=starts).update(superseded=True)
+            graded.filter(step__gt=starts).update(superseded=True)
+        for step, split in Evaluation.objects.filter(made_by_id=attempt.run_id, **later).values_list(
+            "step", "split"
+        ):
+            graded.filter(step=step, split=split).update(superseded=True)
+            MetricPoint.objects.filter(**own, name__startswith="eval/", step=step).update(superseded=True)
+
+
+def _supersede_evaluation(attempt: Attempt, event: dict[str, Any]) -> None:
+    """Mark an evaluation that an earlier attempt had begun to record at the same step."""
+    earlier = {"attempt__lt": attempt.number, "step": event["step"]}
+    Evaluation.objects.filter(made_by_id=attempt.run_id, split=event["split"], **earlier).update(
+        superseded=True
+    )
+    MetricPoint.objects.filter(run_id=attempt.run_id, name__startswith="eval/", **earlier).update(
+        superseded=True
+    )
+
+
+def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:
+    """Store an evaluation with its samples, once; it gives an earlier attempt's place to this one."""
+    run = attempt.run
+    # An evaluation run grades its parent's model; a training run its own.
+    about = run.parent_id if run.kind == Kind.EVALUATE and run.parent_id else run.pk
+    evaluation, created = Evaluation.objects.get_or_create(
+        made_by_id=run.pk,
+        attempt=attempt.number,
+        step=event["step"],
+        split=event["split"],
+        final=event["final"],
+        defaults={
+            "run_id": about,
+            "dataset_id": run.dataset_id,
+            "n": event["n"],
+            "correct": event["correct"],
+            "loss": finite_or_none(event["loss"]),
+            "answer_accuracy": event["answer_accuracy"],
+            "interval_low": event["interval"][0],
+            "interval_high": event["interval"][1],
+            "step_accuracy": event["step_accuracy"],
+            "seconds": event["seconds"],
+            "generated_tokens": event["generated_tokens"],
+            "created_at": at,
+        },
+    )
+    if not created:
+        return
+    _supersede_evaluation(attempt, event)
+    Sample.objects.bulk_create(
+        [
+            Sample(
+                evaluation=evaluation,
+                position=position,
+                trace_hash=sample["trace_id"],
+                **{
+                    name: sample[name]
+                    for name in (
+                        "prompt",
+                        "expected_steps",
+                        "expected_answer",
+                        "generated_text",
+                        "generated_steps",
+                        "steps_valid",
+                        "answer",
+                        "correct",
+                        "rule",
+                    )
+                },
+            )
+            for position, sample in enumerate(event["samples"])
+        ],
+        batch_size=500,
+    )
+
+
+def finite_or_none(value: float | str | None) -> float | None:
+    """Give a journal number as the database keeps it: text (not finite) becomes NULL."""
+    return None if isinstance(value, str) else value
