@@ -85,7 +85,7 @@ def _refuse(doomed: list[Run]) -> None:
     run, numbers = doomed[0], [one.pk for one in doomed]
     for one in doomed:
         if one.status not in DELETABLE:
-            which = f"Run {one.pk}" if one is run else f"Run {one.pk}, a {one.get_kind_display()} of it,"
+            which = f"Run {one.pk}" if one is run else f"Run {one.pk} ({one.get_kind_display()} of it)"
             raise ConflictError(f"{which} is {one.status}.", hint="Stop it first, then delete.")
         if one.store and one.store != store_id():
             raise ConflictError(

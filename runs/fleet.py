@@ -24,6 +24,12 @@ class DeviceView:
     run: Run | None
     foreign: int
 
+    @property
+    def used(self) -> int | None:
+        """Bytes of its memory that are taken; None where the driver does not tell."""
+        total, free = self.device.memory_bytes, self.device.free_bytes
+        return None if total is None or free is None else max(0, total - free)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs import views, views_checkpoints, views_fleet, views_reproduce, views_verbs
+from runs import views, views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
 
 app_name = "runs"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("act/", views_verbs.act_on_many, name="act-many"),
     path("<int:run_id>/", views.run_detail, name="detail"),
     path("<int:run_id>/act/", views_verbs.act, name="act"),
+    path("<int:run_id>/log/<int:attempt>/", views_log.download, name="log"),
     path("<int:run_id>/fork/", views_checkpoints.fork, name="fork"),
     path("<int:run_id>/checkpoints/<int:pk>/", views_checkpoints.change, name="checkpoint"),
     path("<int:run_id>/reproduce/", views_reproduce.reproduce, name="reproduce"),

@@ -60,6 +60,11 @@ class Verb:
         """How commands spell it."""
         return self.name.replace("_", "-")
 
+    @property
+    def short(self) -> str:
+        """Label where many runs in many states are chosen."""
+        return self.name.replace("_", " ").capitalize()
+
     def label_for(self, run: Run) -> str:
         """Give the label for a run as it stands."""
         if self.name != "stop":

@@ -11,10 +11,11 @@ from django.views.decorators.http import require_POST
 
 from runs.doing import Outcome
 from runs.models import Run
+from runs.verb_forms import read_needs
 from runs.verbs import VERBS, Verb, perform
 from runs.views import found_run
 from tunix_site.auth import scope_required
-from tunix_site.errors import UserError
+from tunix_site.errors import InvalidInputError, UserError
 from tunix_site.roles import covers, user_scope
 
 MOST_AT_ONCE = 200
@@ -43,18 +44,10 @@ def read_verb(request: HttpRequest) -> Asked:
         raise BadRequest(f"There is no action {name[:40]!r}.")
     if not covers(user_scope(request.user), verb.scope):
         raise PermissionDenied(f"This needs the right “{verb.scope}”. Ask an administrator for it.")
-    arguments: dict[str, Any] = {}
-    for needed in verb.needs:
-        text = request.POST.get(needed, "").strip()
-        if needed == "where":
-            if text not in {"first", "up", "down", "last"}:
-                raise BadRequest(f"There is no place {text[:40]!r} in the queue.")
-            arguments[needed] = text
-        else:
-            if not text.removeprefix("-").isdecimal() or len(text) > 6:
-                raise BadRequest(f"{needed}: {text[:40]!r} is no whole number.")
-            arguments[needed] = int(text)
-    return Asked(verb, arguments)
+    try:
+        return Asked(verb, read_needs(verb, request.POST))
+    except InvalidInputError as error:
+        raise BadRequest(str(error)) from error
 
 
 @require_POST
