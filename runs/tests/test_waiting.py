@@ -11,8 +11,8 @@ from runs.queueing import fitting_runs, queue_name, set_priority
 from runs.states import Status
 from runs.store import store_id
 from runs.tests.control_support import HOST, hold, make_device, make_worker, queued
-from runs.tests.support import CPU, fresh, make_run, run_in
-from runs.waiting import in_words, waiting_reason, waiting_reasons
+from runs.tests.support import CPU, fresh, run_in, write_points
+from runs.waiting import waiting_reason, waiting_reasons
 
 pytestmark = pytest.mark.django_db
 
@@ -110,16 +110,19 @@ def test_trouble_of_every_device_is_named(machine):
 
 @pytest.mark.parametrize(
     ("seconds", "left"),
-    [(None, "time left unknown"), (10.0, "about 15 min left"), (0.1, "less than a minute left"), (120.0, "about 3 h 00 min left")],
-)  # fmt: skip
+    [
+        (None, "time left unknown"),
+        (10.0, "about 15 min left"),
+        (0.1, "less than a minute left"),
+        (120.0, "about 3 h 00 min left"),
+    ],
+)
 def test_a_busy_device_names_its_run_and_the_time_left(machine, seconds, left):
     holder = hold(machine, step=10, steps=100, seconds=seconds)
     assert waiting_reason(queued()) == f"cpu:0 is busy with run {holder.pk}, {left}"
 
 
 def test_the_pace_is_that_of_the_newest_steps(machine):
-    from runs.tests.support import write_points
-
     holder = hold(machine, step=40, steps=100)
     write_points(holder, dict.fromkeys(range(1, 21), 1000.0), name="train/step_time")
     write_points(holder, dict.fromkeys(range(21, 41), 10.0), name="train/step_time")
@@ -163,10 +166,7 @@ def test_many_runs_cost_a_handful_of_queries(machine, django_assert_max_num_quer
     with django_assert_max_num_queries(6):
         assert len(waiting_reasons(runs)) == 20
     with django_assert_max_num_queries(0):
-        assert waiting_reasons([make_run_not_queued]) == {}
-
-
-make_run_not_queued = Run(status=Status.RUNNING)
+        assert waiting_reasons([Run(status=Status.RUNNING)]) == {}
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,3 @@ def test_it_says_free_just_where_the_queue_would_hand_it_out(machine, change):
     run = changed(queued(), **change)
     fits = fitting_runs(machine, store=store_id()).filter(pk=run.pk).exists()
     assert ("is free" in waiting_reason(run)) == fits
-
-
-@pytest.mark.parametrize(
-    ("left", "words"),
-    [(None, "time left unknown"), (0, "less than a minute left"), (3600, "about 1 h 00 min left")],
-)
-def test_times_are_said_roughly(left, words):
-    assert in_words(left) == words
-    assert make_run().pk
