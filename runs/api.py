@@ -34,6 +34,7 @@ from runs.schemas_devices import DevicesOut
 from runs.series import DEFAULT_POINTS, Cursor, read_series
 from runs.states import Kind
 from runs.states import Status as RunStatus
+from runs.waiting import waiting_reasons
 from tunix_site.auth import OPERATE, READ, require
 from tunix_site.errors import NotFoundError
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
@@ -70,8 +71,11 @@ def list_runs(
 ) -> RunListOut:
     """List runs, newest first."""
     rows = selectors.list_runs(status=status, kind=kind, dataset=dataset)
-    page = rows.select_related("dataset")[offset : offset + limit]
-    return RunListOut(items=[RunOut.of(run) for run in page], count=rows.count())
+    page = list(rows.select_related("dataset")[offset : offset + limit])
+    waiting = waiting_reasons(page)
+    return RunListOut(
+        items=[RunOut.of(run, waiting=waiting.get(run.pk, "")) for run in page], count=rows.count()
+    )
 
 
 @training_router.post(
@@ -88,6 +92,7 @@ def start_training(request: HttpRequest, payload: RunIn) -> Status[RunDetailOut]
         dataset=dataset,
         total_steps=payload.config.steps,
         name=payload.name,
+        priority=payload.priority,
         origin="POST /api/training/runs",
         actor=user,
     )

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from runs import services
 from runs.models import MetricPoint, Run
 from runs.states import ALIVE, Status
+from runs.waiting import waiting_reasons
 from tunix_site.errors import ConflictError, UserError
 
 POLL_S = 0.5
@@ -74,8 +75,8 @@ class Follower:
                 self._plain(f"run {run.pk}: the database does not answer")
             return True
         label = f"run {run.pk} {run.phase if run.is_supervised and run.phase else run.status}"
-        if run.status == Status.QUEUED and run.reason:
-            facts = f"waiting: {run.reason}"
+        if run.status == Status.QUEUED and (reason := waiting_reasons([run]).get(run.pk)):
+            facts = f"waiting: {reason}"
         bar.update(task, description=label, completed=run.step, facts=facts)
         if not self.interactive:
             self._plain(f"{label}: step {run.step}/{run.total_steps} {facts}".rstrip())

@@ -9,12 +9,17 @@ from pydantic import ConfigDict, Field, field_validator
 
 from runs.logs import LogPiece
 from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
+from runs.queueing import PRIORITIES
 from runs.series import Series
+from runs.waiting import waiting_reason
 from training.config import TrainConfig
 from training.errors import ConfigError
 from training.model_config import preset
 
 StepNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Priority = Annotated[
+    int, Field(ge=PRIORITIES[0], le=PRIORITIES[1], description="higher goes first in the queue")
+]
 
 
 class RunIn(Schema):
@@ -30,6 +35,7 @@ class RunIn(Schema):
     device: Literal["cpu", "gpu"] | None = Field(None, description="default: a usable GPU, else the CPU")
     device_index: Annotated[int, Field(ge=0, le=1023)] | None = Field(None, description="which GPU")
     name: str = Field("", max_length=300)
+    priority: Priority = 0
     start: bool = Field(True, description="false: leave it a draft")
 
     @field_validator("config")
@@ -52,6 +58,11 @@ class RunOut(Schema):
     status: str
     phase: str
     reason: str
+    waiting: str = Field(description="why it does not run yet; empty: it is not queued")
+    priority: int
+    restarts: int = Field(description="restarts by itself since a person last started it")
+    not_before: datetime | None
+    stop_now: bool = Field(description="it was told to stop without a checkpoint")
     attempt: int
     dataset: str | None
     content_hash: str | None
@@ -72,18 +83,20 @@ class RunOut(Schema):
     url: str
 
     @classmethod
-    def of(cls, run: Run) -> "RunOut":
-        """Describe a run."""
-        return cls(**_facts(run))
+    def of(cls, run: Run, *, waiting: str | None = None) -> "RunOut":
+        """Describe a run; ``waiting`` is why it waits, where that is known already."""
+        return cls(**_facts(run, waiting))
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: Run, waiting: str | None = None) -> dict[str, Any]:
     same = (
         "id kind name status phase reason attempt device_index device_name step total_steps progress_percent "
-        "final_loss params_hash parent_id checkpoint_dir created_at started_at finished_at heartbeat_at"
+        "final_loss params_hash parent_id checkpoint_dir created_at started_at finished_at heartbeat_at "
+        "priority restarts not_before stop_now"
     )
     return {
         **{name: getattr(run, name) for name in same.split()},
+        "waiting": waiting_reason(run) if waiting is None else waiting,
         "run_id": run.pk,
         "dataset": run.dataset.key if run.dataset else None,
         "content_hash": run.dataset.content_hash if run.dataset else None,
@@ -102,10 +115,10 @@ class RunDetailOut(RunOut):
     error: str
 
     @classmethod
-    def of(cls, run: Run) -> "RunDetailOut":
+    def of(cls, run: Run, *, waiting: str | None = None) -> "RunDetailOut":
         """Describe a run with everything."""
         more = {name: getattr(run, name) for name in ("config", "params", "result", "provenance", "error")}
-        return cls(**_facts(run), **more)
+        return cls(**_facts(run, waiting), **more)
 
 
 class RunListOut(Schema):
@@ -264,6 +277,11 @@ class AttemptOut(Schema):
     number: int
     status: str
     reason: str
+    cause: str = Field(description="what ended it, for programs; empty: it has not ended")
+    exit_code: int | None = Field(description="negative: the signal that ended its process")
+    stop_sent_at: datetime | None
+    killed_at: datetime | None
+    adoptions: int = Field(description="supervisors that took it over")
     host: str
     device: str
     child_pid: int | None

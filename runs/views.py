@@ -1,21 +1,16 @@
 """Pages of runs and benchmarks. They render what is there; live parts come from the API."""
 
 import json
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from django.contrib import messages
-from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
-from runs import selectors, services
+from runs import selectors
 from runs.differences import differences
 from runs.engine import engine_facts
-from runs.forking import clone_run
 from runs.history import overtaken_count
 from runs.lineage import lineage
 from runs.models import Benchmark, Evaluation, Run
@@ -30,24 +25,17 @@ from runs.presenting import (
 )
 from runs.selectors import get_run, live_workers
 from runs.states import Kind, Status
+from runs.verbs import VERBS, offered
+from runs.waiting import waiting_reason, waiting_reasons
 from tunix_site.auth import scope_required
-from tunix_site.errors import NotFoundError, UserError
+from tunix_site.errors import NotFoundError
+from tunix_site.models import AuditEvent
 from tunix_site.roles import covers, user_scope
 
 RUNS_A_PAGE = 50
 SAMPLES_A_PAGE = 6
 MAX_COMPARED = 20
-ACTIONS: dict[str, Callable[..., Run]] = {
-    "stop": services.request_stop,
-    "resume": services.resume_run,
-    "start": services.start_draft,
-    "resume_inexact": partial(services.resume_run, allow_inexact=True),
-    "clone": clone_run,
-}
-
-
-def _may_operate(request: HttpRequest) -> bool:
-    return covers(user_scope(request.user), "operate")
+EVENTS_SHOWN = 50
 
 
 @require_GET
@@ -59,9 +47,14 @@ def run_list(request: HttpRequest) -> HttpResponse:
         status=status if status in Status.values else None, kind=kind if kind in Kind.values else None
     )
     page = Paginator(rows.select_related("dataset", "owner"), RUNS_A_PAGE).get_page(request.GET.get("page"))
-    selectors.attach_headlines(runs=list(page.object_list))
+    runs = list(page.object_list)
+    selectors.attach_headlines(runs=runs)
+    waiting = waiting_reasons(runs)
+    scope = user_scope(request.user)
     context = {
         "page": page,
+        "rows": [(run, waiting.get(run.pk, "")) for run in runs],
+        "verbs": [verb for verb in VERBS.values() if verb.for_many and covers(scope, verb.scope)],
         "status": status,
         "kind": kind,
         "statuses": Status.choices,
@@ -76,7 +69,9 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @scope_required("read")
 def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
     """Show one run."""
-    run = _found(run_id)
+    run = found_run(run_id)
+    scope = user_scope(request.user)
+    verbs = offered(run, scope=scope)
     overtaken = request.GET.get("overtaken") == "1"
     evaluations = list(selectors.run_evaluations(run=run, superseded=overtaken))
     chosen = _chosen_evaluation(request, run, evaluations)
@@ -103,19 +98,29 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "verdict": verdict,
         "samples": samples,
         "sample_pairs": paired_samples(samples.object_list) if samples else [],
-        "attempts": run.attempts.order_by("-number"),
+        "attempts": list(run.attempts.order_by("-number")),
+        "actions": [(verb, verb.label_for(run)) for verb in verbs if not verb.needs],
+        "queue_verbs": {verb.name for verb in verbs if verb.needs},
+        "waiting": waiting_reason(run),
+        "events": run_events(run),
         "children": run.children.exclude(kind=Kind.TRAIN).order_by("-id")[:20],
         "lineage": lineage(run),
         "overtaken": overtaken_count(run),
-        "may_operate": _may_operate(request),
-        "has_worker": live_workers().exists(),
+        "may_operate": covers(scope, "operate"),
         "generation": generation(run),
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
     return render(request, "runs/detail.html", context)
 
 
-def _found(run_id: int) -> Run:
+def run_events(run: Run) -> list[AuditEvent]:
+    """List what happened to a run, the newest first."""
+    rows = AuditEvent.objects.filter(target_type="run", target_id=str(run.pk))
+    return list(rows.order_by("-at", "-pk")[:EVENTS_SHOWN])
+
+
+def found_run(run_id: int) -> Run:
+    """Find the run that a page is about, or answer 404."""
     try:
         return get_run(run_id=run_id)
     except NotFoundError as error:
@@ -126,24 +131,6 @@ def _chosen_evaluation(request: HttpRequest, run: Run, evaluations: list[Evaluat
     wanted = request.GET.get("evaluation", "")
     by_id = {str(row.pk): row for row in evaluations}
     return by_id.get(wanted) or selectors.headline_evaluation(run=run)
-
-
-@require_POST
-@scope_required("operate")
-def act(request: HttpRequest, run_id: int) -> HttpResponse:
-    """Stop, resume, start or clone a run, then show it."""
-    run = _found(run_id)
-    name = request.POST.get("action", "")
-    if name not in ACTIONS:
-        raise BadRequest(f"There is no action {name[:40]!r}.")
-    try:
-        shown = ACTIONS[name](run, actor=request.user)
-    except UserError as error:
-        messages.error(request, str(error))
-        shown = run
-    else:
-        messages.success(request, f"Run {shown.pk} is {shown.status}.")
-    return redirect("runs:detail", run_id=shown.pk)
 
 
 @require_GET

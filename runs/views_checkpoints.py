@@ -10,10 +10,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_http_methods, require_POST
 
-from runs import checkpointing, services
-from runs.forking import fork_run
+from runs import checkpointing
 from runs.models import Checkpoint, Run
 from runs.states import Kind
+from runs.verbs import VERBS, perform
 from training.config import TrainConfig
 from tunix_site.auth import scope_required
 from tunix_site.errors import UserError
@@ -37,18 +37,16 @@ def change(request: HttpRequest, run_id: int, pk: int) -> HttpResponse:
     """Pin, unpin or delete a checkpoint, then show its run."""
     checkpoint = get_object_or_404(Checkpoint.objects.select_related("run"), pk=pk, run_id=run_id)
     action = request.POST.get("action", "")
+    verb = VERBS.get(action)
     try:
-        match action:
-            case "pin" | "unpin":
-                checkpointing.pin(checkpoint, pinned=action == "pin", actor=request.user)
-                messages.success(request, f"Step {checkpoint.step} is {action}ned.")
-            case "delete":
-                freed = checkpointing.delete(checkpoint, actor=request.user)
-                messages.success(
-                    request, f"Step {checkpoint.step} is deleted; {filesizeformat(freed)} are free."
-                )
-            case _:
-                raise BadRequest(f"There is no action {action[:40]!r}.")
+        if verb is not None and verb.takes == ("step",):
+            done = perform(verb, checkpoint.run, actor=request.user, step=checkpoint.step)
+            messages.success(request, done.text)
+        elif action == "delete":
+            freed = checkpointing.delete(checkpoint, actor=request.user)
+            messages.success(request, f"Step {checkpoint.step} is deleted; {filesizeformat(freed)} are free.")
+        else:
+            raise BadRequest(f"There is no action {action[:40]!r}.")
     except UserError as error:
         messages.error(request, str(error))
     return redirect(f"{checkpoint.run.get_absolute_url()}#checkpoints")
@@ -67,17 +65,17 @@ def fork(request: HttpRequest, run_id: int) -> HttpResponse:
     error = ""
     if request.method == "POST":
         try:
-            made = fork_run(
+            made = perform(
+                VERBS["fork"],
                 run,
+                actor=request.user,
                 step=int(step),
                 changes={one.name: one.value for one in fields if one.value != one.before},
                 name=given.get("name", ""),
-                actor=request.user,
+                start=bool(given.get("start")),
                 origin=f"the page of run {run.pk}",
             )
-            if given.get("start"):
-                services.enqueue_run(made, actor=request.user)
-            return redirect(made)
+            return redirect(made.run or run)
         except UserError as refused:
             error = str(refused)
     context = {

@@ -14,7 +14,9 @@ from datasets_app.api_imports import imports_router
 from datasets_app.api_quality import router as quality_router
 from runs.api import devices_router, training_router
 from runs.api_actions import actions_router
+from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
+from runs.fleet import count_workers
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
 from tunix_site.errors import UserError
@@ -102,12 +104,20 @@ def database_away(request: HttpRequest, error: OperationalError) -> HttpResponse
     return response
 
 
+class WorkersHealthOut(Schema):
+    """How many workers show that they live, and how many no longer do."""
+
+    alive: int = Field(description="workers with a fresh heartbeat")
+    silent: int = Field(description="workers that neither beat nor said good-bye")
+
+
 class HealthOut(Schema):
     """Whether the site can work."""
 
     status: str = Field(description="ok, or unavailable")
     database: bool = Field(description="whether the database answers")
     version: str = Field(description="version of tunix_site")
+    workers: WorkersHealthOut | None = Field(None, description="null while the database is away")
 
 
 @api.get("health", auth=None, response={200: HealthOut, 503: HealthOut}, tags=["site"], summary="Health")
@@ -117,10 +127,11 @@ def health(request: HttpRequest) -> Status[HealthOut]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
+        workers = WorkersHealthOut(**count_workers())
     except DatabaseError:
         logger.exception("The database does not answer.")
-        return Status(503, HealthOut(status="unavailable", database=False, version=__version__))
-    return Status(200, HealthOut(status="ok", database=True, version=__version__))
+        return Status(503, HealthOut(status="unavailable", database=False, version=__version__, workers=None))
+    return Status(200, HealthOut(status="ok", database=True, version=__version__, workers=workers))
 
 
 api.add_router("traces", traces_router)
@@ -130,4 +141,6 @@ api.add_router("datasets", datasets_router)
 api.add_router("training", training_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
+api.add_router("training", queue_router)
+api.add_router("workers", workers_router)
 api.add_router("devices", devices_router)

@@ -6,6 +6,7 @@ from django import template
 from django.utils import timezone
 
 from runs.models import Run
+from tunix_site.models import AuditEvent
 
 register = template.Library()
 KIB = 1024
@@ -61,6 +62,31 @@ def span(time: dt.timedelta) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+@register.filter
+def seconds_ago(seconds: float) -> str:
+    """Show how long ago something was."""
+    return "just now" if seconds < 1 else f"{span(dt.timedelta(seconds=seconds))} ago"
+
+
+@register.filter
+def event_name(event: AuditEvent) -> str:
+    """Show what an audit line is about, without the kind of thing that it is about."""
+    kind, _, what = event.action.rpartition(".")
+    words = what.replace("_", " ")
+    return words if kind in {"", "run"} else f"{kind} {words}"
+
+
+@register.filter
+def event_detail(event: AuditEvent) -> str:
+    """Show the reason of an audit line first, then its other facts."""
+    facts = dict(event.detail)
+    reason = str(facts.pop("reason", "") or "")
+    rest = [
+        f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value not in ("", None, [])
+    ]
+    return "; ".join([part for part in (reason, ", ".join(rest)) if part])
 
 
 @register.simple_tag(takes_context=True)

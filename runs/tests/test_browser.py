@@ -227,8 +227,8 @@ def test_an_operator_starts_runs_in_the_admin(site, make_user):
     release_device()
     page = site.open("/admin/runs/run/", user=olga)
     page.locator("input.action-select").first.check()
-    page.locator("select[name=action]").select_option("start_runs")
+    page.locator("select[name=action]").select_option("start")
     page.get_by_role("button", name="Run", exact=False).or_(page.locator("button[name=index]")).first.click()
-    page.get_by_text("1 run queued.").wait_for()
+    page.get_by_text(f"Run {draft.pk} is queued.").wait_for()
     assert fresh(draft).status == Status.QUEUED
     assert fits(page)

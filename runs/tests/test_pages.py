@@ -7,6 +7,7 @@ from django.utils.html import escape
 from runs.ingest import ingest_attempt
 from runs.models import Benchmark, Checkpoint, Evaluation, Run
 from runs.states import Kind, Status
+from runs.tests.control_support import queued
 from runs.tests.support import (
     checkpoint_info,
     evaluation_report,
@@ -81,7 +82,7 @@ def test_the_list_is_filtered_and_says_when_nothing_fits(page, finished):
 
 
 def test_queued_runs_without_a_worker_bring_a_word_about_it(page):
-    run = run_in(Status.QUEUED)
+    run = queued()
     assert "make worker" in page("/runs/")
     assert "make worker" in page(f"/runs/{run.pk}/")
 

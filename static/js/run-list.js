@@ -17,6 +17,9 @@ async function refresh(row) {
   const badge = row.querySelector("[data-status] .badge");
   badge.textContent = run.status;
   badge.className = `badge badge-${run.status}`;
+  const waiting = row.querySelector("[data-waiting]");
+  waiting.textContent = run.waiting;
+  waiting.hidden = !run.waiting;
   const bar = row.querySelector("[data-progress] progress");
   if (bar) {
     bar.value = run.step;
@@ -33,10 +36,10 @@ async function poll() {
 }
 
 if (table) {
+  const form = document.querySelector("#runs-form");
   document.addEventListener("change", (event) => event.target.matches("[data-compare]") && showChoice());
-  document.querySelector("#compare-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    window.location.href = `${event.target.action}?ids=${chosen().join(",")}`;
+  document.querySelector("[data-compare-button]").addEventListener("click", () => {
+    window.location.href = `${form.dataset.compareUrl}?ids=${chosen().join(",")}`;
   });
   showChoice();
   setTimeout(poll, POLL_MS);

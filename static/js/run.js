@@ -57,6 +57,12 @@ function showNotice(text) {
   notice.hidden = !text;
 }
 
+/** Say anew why a queued run waits, as the queue moves on. */
+async function showWaiting() {
+  const place = root.querySelector("[data-waiting]");
+  if (place) place.textContent = (await callApi(root.dataset.runUrl)).waiting;
+}
+
 async function look() {
   const first = cursor === "";
   const query = new URLSearchParams();
@@ -82,6 +88,14 @@ async function follow() {
       return;
     }
     if (root.dataset.alive === "false") return;
+    if (root.dataset.status === "queued") {
+      // Its start brings an attempt, a log and other things to do.
+      if (answer.status !== "queued") {
+        window.location.reload();
+        return;
+      }
+      await showWaiting();
+    }
   } catch (error) {
     failures += 1;
     if (error.status === 401 || error.status === 403) {

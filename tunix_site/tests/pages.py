@@ -34,5 +34,14 @@ def inline_code(markup: str) -> list[str]:
     return finder.found
 
 
-PAGES = ["/runs/", "/runs/compare/", "/datasets/", "/benchmarks/", "/admin/", "/api/docs"]
+PAGES = [
+    "/runs/",
+    "/runs/compare/",
+    "/runs/queue/",
+    "/workers/",
+    "/datasets/",
+    "/benchmarks/",
+    "/admin/",
+    "/api/docs",
+]
 OPEN_PAGES = ["/accounts/login/", "/no-such-page/"]

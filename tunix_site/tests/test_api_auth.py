@@ -49,6 +49,13 @@ def test_the_contract_routes_are_there():
         "training/runs",
         "training/runs/{run_id}",
         "training/runs/{run_id}/stop",
+        "training/runs/{run_id}/stop_now",
+        "training/runs/{run_id}/requeue",
+        "training/runs/{run_id}/mark_stopped",
+        "training/runs/{run_id}/move",
+        "training/runs/{run_id}/priority",
+        "training/runs/{run_id}/checkpoints/{step}/pin",
+        "training/runs/{run_id}/checkpoints/{step}/unpin",
         "training/runs/{run_id}/resume",
         "training/runs/{run_id}/clone",
         "training/runs/{run_id}/metrics",
@@ -58,6 +65,8 @@ def test_the_contract_routes_are_there():
         "training/runs/{run_id}/logs",
         "training/runs/{run_id}/attempts",
         "training/benchmarks",
+        "training/queue",
+        "workers",
     ):
         assert f"/api/{path}" in described
 

@@ -126,7 +126,12 @@ def test_a_database_that_is_away_is_503_and_says_when_to_come_back(rf):
 def test_health_is_open_and_says_little(client):
     response = client.get("/api/health")
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "database": True, "version": __version__}
+    assert response.json() == {
+        "status": "ok",
+        "database": True,
+        "version": __version__,
+        "workers": {"alive": 0, "silent": 0},
+    }
 
 
 def test_numbers_that_json_does_not_have_are_written_as_null(rf):
