@@ -6,15 +6,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
 from runs import services
-from runs.models import Worker
+from runs.models import HostDevice, Worker
 from runs.processes import hostname, started_at
 from runs.queueing import queue_name
+from runs.selectors import live_workers
 from runs.states import Status
-from runs.tests.support import fresh, make_run, run_in, wait_until
+from runs.tests.support import end_session, fresh, make_run, manage, run_in, start_manage, wait_until
 
 pytestmark = pytest.mark.usefixtures("process_database")
 
@@ -86,3 +88,36 @@ def test_a_cluster_that_died_is_started_again(start_worker):
     os.killpg(before[0], signal.SIGKILL)
     wait_until(lambda: len(set(children_of(worker.pid)) - set(before)) == 1, what="a new cluster")
     assert leave(worker) == 0
+
+
+def test_a_bare_qcluster_is_a_whole_worker(process_database):
+    connection.close()
+    process = start_manage("qcluster", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: live_workers().filter(pid=process.pid).exists(), what="the heartbeat")
+        assert len(children_of(process.pid)) == 2
+        assert leave(process) == 0
+    finally:
+        end_session(process)
+
+
+def test_a_host_has_one_worker(start_worker):
+    worker = start_worker()
+    second = manage("worker")
+    assert second.returncode == 1
+    assert f"This host has a worker already ({worker.pid})" in second.stderr
+    assert worker.poll() is None
+    worker.kill()
+    worker.wait(30)
+    third = start_worker()
+    assert leave(third) == 0
+
+
+def test_each_device_has_a_cluster_and_each_cluster_one_device(start_worker, monkeypatch):
+    monkeypatch.setenv("TUNIX_CPU_SLOTS", "3")
+    start_worker()
+    devices = wait_until(
+        lambda: [one["device"] for one in Worker.objects.get().clusters if one["alive"]], what="clusters"
+    )
+    assert sorted(devices) == ["", "cpu:0", "cpu:1", "cpu:2"]
+    assert set(HostDevice.objects.values_list("key", flat=True)) == {"cpu:0", "cpu:1", "cpu:2"}

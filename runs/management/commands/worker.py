@@ -1,4 +1,4 @@
-"""Work off the queue: supervise runs one after another, build datasets, watch for lost runs."""
+"""Be this host's worker: hand waiting runs to its devices, build datasets, watch for lost runs."""
 
 from typing import Any
 
@@ -10,6 +10,6 @@ class Command(TunixCommand):
     help = __doc__
 
     def run(self, **options: Any) -> None:
-        self.say("Worker started; Ctrl-C stops its run with a checkpoint and leaves.")
+        self.say("Worker started; Ctrl-C stops its runs with checkpoints and leaves.")
         WorkerProcess().work()
         self.say("Worker ended.")
