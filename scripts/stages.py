@@ -133,6 +133,14 @@ STAGES = (
         beside=True,
         skips_allowed="this machine has a GPU|file systems can't be mounted here",
     ),
+    # What happens to workers and their trainings, on the other database too.
+    Stage(
+        "faults-on-postgres",
+        (_tests("jax and not long", "runs/tests/test_faults.py"),),
+        why_not=no_postgres,
+        beside=True,
+        on_postgres=True,
+    ),
     # With JAX on the CPU: everything else.
     Stage(
         "sqlite",
@@ -147,7 +155,17 @@ STAGES = (
         why_not=no_chromium,
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
-    Stage("long", (_tests("long and not gpu", "--timeout", "0"),)),
+    Stage(
+        "long",
+        (_tests("long and not gpu", "--timeout", "0"),),
+        skips_allowed="file systems can't be mounted here",
+    ),
+    Stage(
+        "long-faults-on-postgres",
+        (_tests("long", "--timeout", "0", "runs/tests/test_faults.py"),),
+        why_not=no_postgres,
+        on_postgres=True,
+    ),
     # What trains and uses the database, once more on the other database.
     Stage(
         "training-on-postgres",
@@ -157,7 +175,7 @@ STAGES = (
         skips_allowed=r"SQLite's own lock",
     ),
 )
-LONG = ("long", "training-on-postgres")
+LONG = ("long", "long-faults-on-postgres", "training-on-postgres")
 
 GROUPS = {
     "lint": ("ruff", "format", "mypy", "imports"),
