@@ -99,7 +99,8 @@ def borrowed_worker(say: Callable[[str], None]) -> Iterator[None]:
             time.sleep(0.2)
         yield
     finally:
-        _end(process)
+        # What somebody started meanwhile stops with a checkpoint: nobody would see to it any more.
+        _end(process, signal.SIGINT)
 
 
 class ServedSite:
@@ -131,11 +132,11 @@ class ServedSite:
         _end(self._process)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", number: signal.Signals = signal.SIGTERM) -> None:
     """End a process in order, by force when it takes too long."""
     if process.poll() is not None:
         return
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     try:
         process.wait(END_S + settings.TUNIX_STOP_GRACE_SECONDS)
     except subprocess.TimeoutExpired:

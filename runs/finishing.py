@@ -48,6 +48,8 @@ def finish(attempt: Attempt, seen: Circumstances) -> Status:
             cause=ending.cause,
             failure=ending.failure,
             exit_code=ending.exit_code,
+            # Who was called lost and comes to an end of its own all the same: that end counts.
+            late=True,
         )
         if held:
             restart_if_allowed(attempt)

@@ -7,7 +7,7 @@ half understood would train something else.
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from datasets_app.models import Dataset
 from runs.models import Run
 from runs.states import Kind
-from training.config import TrainConfig, make_config
+from training.config import HARMLESS_FIELDS, TrainConfig, make_config
 from training.errors import ConfigError
 from tunix_site import __version__
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
@@ -158,9 +158,10 @@ def how_to_get(dataset: Dataset) -> str:
     return f"manage.py import_traces FILE --dataset {dataset.key}{source}"
 
 
-def config_hash(config: TrainConfig) -> str:
-    """Return the SHA-256 over all fields and values of a config."""
-    text = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+def config_hash(config: TrainConfig, *, fields: Collection[str] | None = None) -> str:
+    """Return the SHA-256 over the fields and values of a config: all, or those that are named."""
+    values = config.model_dump(mode="json")
+    text = json.dumps({name: values[name] for name in fields or values}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -207,13 +208,14 @@ def parse_recipe(raw: bytes) -> Recipe:
         file = _File.model_validate(found)
     except ValidationError as error:
         raise InvalidInputError(_explain(error)) from error
-    if missing := sorted(TrainConfig.model_fields.keys() - file.config.keys()):
+    # A field that changes no number may be younger than the file.
+    if missing := sorted(TrainConfig.model_fields.keys() - file.config.keys() - HARMLESS_FIELDS):
         raise InvalidInputError(f"config lacks {', '.join(missing)}; a recipe names every field.")
     try:
         config = make_config(file.config)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from error
-    expected = file.expected
+    expected, as_written = file.expected, config_hash(config, fields=file.config.keys())
     return Recipe(
         config=config,
         dataset_key=file.dataset.key,
@@ -221,7 +223,7 @@ def parse_recipe(raw: bytes) -> Recipe:
         get_dataset=file.dataset.get,
         sha256=hashlib.sha256(raw).hexdigest(),
         name=file.name,
-        expected=expected.model_dump() if expected and expected.config_hash == config_hash(config) else {},
+        expected=expected.model_dump() if expected and expected.config_hash == as_written else {},
     )
 
 

@@ -131,7 +131,10 @@ def assert_sound(run: Run, watch: TrainerWatch, *, steps: int = STEPS) -> None:
     assert not Attempt.objects.filter(run=run, finished_at=None).exists()
     assert watch.most_at_once == 1
     for attempt in Attempt.objects.filter(run=run):
-        assert not is_alive(attempt.child_pid, attempt.child_started)
+        # One that told its end itself needs a moment more to leave.
+        wait_until(
+            lambda one=attempt: not is_alive(one.child_pid, one.child_started), what="its process's end"
+        )
 
 
 def kill_all(pids: set[int], number: signal.Signals = signal.SIGKILL) -> None:

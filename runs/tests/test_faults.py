@@ -208,7 +208,7 @@ def test_a_child_that_is_killed_says_so_and_a_second_one_waits_for_its_turn(star
 def test_a_child_that_runs_out_of_memory_says_so(start_worker):
     resource = pytest.importorskip("resource")
     start_worker()
-    run = queue_training("--set=model=tiny", steps=100_000)
+    run = queue_training(steps=ENDLESS)
     attempt = at_work(run)
     # Nothing more is given to it: the next allocation of any size fails.
     resource.prlimit(attempt.child_pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
