@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
@@ -103,7 +103,5 @@ def _do(request: HttpRequest, asked: Asked, run: Run) -> Outcome | None:
 
 def _ask(request: HttpRequest, asked: Asked, runs: list[Run], *, back: str) -> HttpResponse:
     """Ask whether it is really meant, naming what would be lost."""
-    if not runs:
-        raise Http404("There is no such run.")
     context = {"verb": asked.verb, "runs": runs, "arguments": asked.arguments, "back": back}
     return render(request, "runs/confirm.html", context)

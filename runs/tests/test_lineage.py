@@ -156,7 +156,7 @@ def test_the_page_pins_and_deletes_checkpoints(family, admin_client):
     row = Checkpoint.objects.get(run=first)
     url = f"/runs/{first.pk}/checkpoints/{row.pk}/"
     page = admin_client.post(url, {"action": "pin"}, follow=True).content.decode()
-    assert "Step 10 is pinned." in page
+    assert f"Step 10 of run {first.pk} is pinned." in page
     page = admin_client.post(url, {"action": "delete"}, follow=True).content.decode()
     assert "is pinned" in page
     admin_client.post(url, {"action": "unpin"})

@@ -8,7 +8,6 @@ const PALETTE = [
 ];
 const ESCAPE = "\u001b";
 // SGR; any other CSI; OSC with its end; two-character sequences; other control characters.
-// eslint-disable-next-line no-control-regex
 const SEQUENCE = /\u001b\[([\d;:]*)m|\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[@-Z\\-_]|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 // What may be the beginning of a sequence whose end has not come yet.
 const UNFINISHED = /\u001b(?:\[[0-?]*[ -/]*|\][^\u0007\u001b]*)?$/;
