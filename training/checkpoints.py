@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.errors import CheckpointError
+from training.ownership import require_owner
 
 FORMAT_VERSION: Final = 2
 METADATA_NAME: Final = "metadata.json"
@@ -132,6 +133,9 @@ def seal(partial: Path, final: Path, facts: Mapping[str, Any]) -> dict[str, Any]
     """Make a written directory a checkpoint: hash and sync its files, add metadata, give it its name.
 
     An older directory of that name is replaced. Returns the metadata.
+
+    Raises:
+        CheckpointError: when a later attempt than the one in ``facts`` has taken the folder over.
     """
     files = {}
     for path in sorted(path for path in partial.rglob("*") if path.is_file()):
@@ -142,6 +146,8 @@ def seal(partial: Path, final: Path, facts: Mapping[str, Any]) -> dict[str, Any]
     for directory in (path for path in partial.rglob("*") if path.is_dir()):
         _sync(directory)
     _sync(partial)
+    if "attempt" in facts:
+        require_owner(final.parent, int(facts["attempt"]))
     if final.exists():
         set_aside(final)
     partial.rename(final)

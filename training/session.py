@@ -16,6 +16,7 @@ from training.feed import Feed
 from training.generate import StopRequestedError
 from training.hashing import params_hash
 from training.metering import StepMeter
+from training.ownership import take_over
 from training.planning import Engine
 from training.recorder import EvaluationReport, Recorder
 from training.retention import Retention, quality
@@ -101,6 +102,8 @@ class Session:
             self.meter.loss = stored.get("loss")
             self.recorder.resumed(self.step, inexact)
             self.recorder.log(f"Resumed from {resume_from} after step {self.step}.")
+        self.root.mkdir(parents=True, exist_ok=True)
+        take_over(self.root, int(self.facts.get("attempt", 0)))
         for step, path in prepare_root(self.root, after_step=self.step).items():
             self.recorder.checkpoint_gone(
                 step, str(self.root / str(step)), f"overtaken, set aside as {path.name}"

@@ -130,11 +130,14 @@ def assert_sound(run: Run, watch: TrainerWatch, *, steps: int = STEPS) -> None:
     assert not DeviceLease.objects.filter(run=run).exists()
     assert not Attempt.objects.filter(run=run, finished_at=None).exists()
     assert watch.most_at_once == 1
-    for attempt in Attempt.objects.filter(run=run):
-        # One that told its end itself needs a moment more to leave.
-        wait_until(
-            lambda one=attempt: not is_alive(one.child_pid, one.child_started), what="its process's end"
-        )
+    # One that told its end itself needs a moment more to leave.
+    wait_until(
+        lambda: not any(_works(one) for one in Attempt.objects.filter(run=run)), what="the processes' end"
+    )
+
+
+def _works(attempt: Attempt) -> bool:
+    return is_alive(attempt.child_pid, attempt.child_started)
 
 
 def kill_all(pids: set[int], number: signal.Signals = signal.SIGKILL) -> None:
