@@ -155,7 +155,10 @@ def postgres_bin() -> Path:
 
 
 class OwnPostgres:
-    """A PostgreSQL server that a test may stop and start."""
+    """A PostgreSQL server that a test may stop and start.
+
+    As root it runs as another user, to whom pytest closes its folders: ``folder`` lies beside them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._bin = folder, postgres_bin()
@@ -163,16 +166,10 @@ class OwnPostgres:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        folder.mkdir(mode=0o755)
-        # The server's own user must come to its folder through those above it.
-        for parent in folder.parents:
-            if parent.stat().st_uid == os.geteuid() and parent != Path("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
         if self._as:
             subprocess.run(["chown", "postgres", str(folder)], check=True)
-        self._run(
-            "initdb", "-D", str(folder / "data"), "-U", "tunix", "-A", "trust", "-E", "UTF8", "--no-sync"
-        )
+        how = ("-U", "tunix", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run("initdb", "-D", str(folder / "data"), *how)
         self.start()
         self.psql("CREATE DATABASE trial", database="postgres")
         self.url = f"postgresql://tunix@127.0.0.1:{self.port}/trial"
@@ -180,9 +177,9 @@ class OwnPostgres:
     def _run(self, program: str, *words: str) -> None:
         command = [*self._as, str(self._bin / program), *words]
         # The server inherits no pipe of ours, or reading it would wait for the server's end.
-        with (self.folder.parent / "postgres-tools.log").open("ab") as said:
-            done = subprocess.run(command, cwd=self.folder, stdout=said, stderr=said, check=False)
-        assert done.returncode == 0, (self.folder.parent / "postgres-tools.log").read_text()
+        with (self.folder / "tools.log").open("ab") as said:
+            done = subprocess.run(command, cwd="/", stdout=said, stderr=said, check=False)
+        assert done.returncode == 0, (self.folder / "tools.log").read_text()
 
     def start(self) -> None:
         options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off"

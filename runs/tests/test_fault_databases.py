@@ -5,8 +5,10 @@ The training is not blocked meanwhile, and afterwards each of its points stands 
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,9 @@ class OwnSite:
 
 
 @pytest.fixture
-def own_site(tmp_path: Path, artifacts_dir: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch):
-    server = OwnPostgres(tmp_path / "server")
+def own_site(artifacts_dir: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = Path(tempfile.mkdtemp(prefix="tunix-postgres-"))
+    server = OwnPostgres(folder)
     monkeypatch.setenv("DATABASE_URL", server.url)
     monkeypatch.setenv("DJANGO_SECRET_KEY", settings.SECRET_KEY)
     artifacts_dir.mkdir()
@@ -97,6 +100,7 @@ def own_site(tmp_path: Path, artifacts_dir: Path, compiled: Path, monkeypatch: p
     end_session(site.worker)
     with contextlib.suppress(AssertionError):
         server.stop()
+    shutil.rmtree(folder)
     assert watch.most_at_once == 1
 
 
