@@ -200,6 +200,25 @@ class OwnPostgres:
             return session.execute(statement.encode()).fetchall()
 
 
+def tell(fault: str, **figures: Any) -> None:
+    """Append what a trial saw to the file that TUNIX_TEST_FIGURES names, for docs/reliability.md."""
+    path = os.environ.get("TUNIX_TEST_FIGURES")
+    if path:
+        with Path(path).open("a") as file:
+            file.write(json.dumps({"fault": fault, "database": connection.vendor, **figures}) + "\n")
+
+
+class Stopwatch:
+    """Seconds since it was made, to a tenth."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self._began, 1)
+
+
 def rest(seconds: float) -> None:
     """Let a fault last; what is waited for is the time itself."""
     connection.close()

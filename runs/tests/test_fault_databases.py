@@ -23,6 +23,7 @@ from runs.tests.fault_support import (
     ENDLESS,
     RECIPE,
     OwnPostgres,
+    Stopwatch,
     TrainerWatch,
     assert_sound,
     at_work,
@@ -32,6 +33,7 @@ from runs.tests.fault_support import (
     kill_all,
     queue_training,
     rest,
+    tell,
 )
 from runs.tests.support import end_session, fresh, manage, manage_json, start_manage, wait_until
 
@@ -126,7 +128,9 @@ def test_a_server_that_is_away_for_a_minute_blocks_no_step_and_loses_no_point(ow
         halves.append(journal_step(own_site.run) - before - sum(halves))
     own_site.server.start()
     assert min(halves) > 50
+    back = Stopwatch()
     own_site.reached(before + sum(halves))
+    tell("PostgreSQL stopped for 60 s", steps_meanwhile=sum(halves), all_stored_s=back.seconds)
     own_site.stop()
     own_site.assert_sound()
 
@@ -147,7 +151,9 @@ def test_a_database_that_is_read_only_blocks_no_step_and_loses_no_point(own_site
     assert gained > 50
     assert own_site.row("step")[0] <= stored + 50
     set_read_only("off")
+    back = Stopwatch()
     own_site.reached(before + gained)
+    tell("PostgreSQL read-only for 20 s", steps_meanwhile=gained, all_stored_s=back.seconds)
     own_site.stop()
     own_site.assert_sound()
 
@@ -176,7 +182,9 @@ def test_a_writer_that_holds_sqlite_for_30_seconds_blocks_no_step(dataset, start
     gained = journal_step(run) - before
     holder.communicate("\n")
     assert gained > 100
+    back = Stopwatch()
     wait_until(lambda: fresh(run).step >= before + gained, what="what was fed afterwards")
+    tell("SQLite locked for 32 s", steps_meanwhile=gained, all_stored_s=back.seconds)
     assert run.status in SUPERVISED
     services.request_stop(run)
     connection.close()
@@ -209,7 +217,9 @@ def test_a_full_disk_of_the_journal_blocks_no_step_and_loses_no_point(
         wait_until(lambda: _newest_checkpoint(run) > full_at + 200, what="200 steps on a full disk")
         assert journal_step(run) <= stored + 200
         (folder / "filler").unlink()
+        room = Stopwatch()
         wait_until(lambda: journal_step(run) > full_at + 200, what="the journal of those steps")
+        tell("the journal's disk full", steps_meanwhile=200, all_written_s=room.seconds)
         services.request_stop(fresh(run))
         connection.close()
         ended(run)
@@ -261,3 +271,4 @@ def test_an_unfed_journal_is_taken_in_on_another_machine(own_site, tmp_path, mon
     steps = json.loads(shown.stdout)
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) >= step
+    tell("a journal imported on another machine", points=len(steps))

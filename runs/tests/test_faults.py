@@ -18,10 +18,11 @@ from runs.models import Attempt, Run
 from runs.processes import hostname, is_alive
 from runs.queueing import queue_name
 from runs.selectors import live_workers
-from runs.states import Cause, Status
+from runs.states import SUPERVISED, Cause, Status
 from runs.tests.fault_support import (
     ENDLESS,
     STEPS,
+    Stopwatch,
     TrainerWatch,
     assert_sound,
     at_work,
@@ -30,6 +31,7 @@ from runs.tests.fault_support import (
     journal_step,
     kill_all,
     queue_training,
+    tell,
 )
 from runs.tests.support import end_session, fresh, manage, wait_until
 
@@ -132,6 +134,7 @@ def test_a_task_that_is_delivered_five_times_at_once_starts_one_trainer(watch):
     assert [line.rpartition(": ")[2] for line in said].count("completed") == 1
     assert_sound(fresh(run), watch, steps=400)
     assert len(watch.seen) == 1
+    tell("the same task delivered 5 times at once", trainers=len(watch.seen), points=400)
 
 
 @pytest.mark.long
@@ -141,11 +144,15 @@ def test_a_worker_that_is_killed_with_all_its_processes_costs_nothing(start_work
     attempt = at_work(run)
     kill_all(family(worker.pid) - {attempt.child_pid or 0})
     worker.wait(30)
+    alone = journal_step(run)
     start_worker()
+    back = Stopwatch()
     adopted(run, 1)
+    seconds, steps = back.seconds, journal_step(run) - alone
     ended(run)
     assert (run.status, run.attempt) == (Status.COMPLETED, 1)
     assert_sound(run, watch)
+    tell("SIGKILL to every process of the worker", adopted_s=seconds, steps_alone=steps, points=run.step)
 
 
 @pytest.mark.long
@@ -158,6 +165,7 @@ def test_a_training_that_nobody_ever_adopts_brings_itself_to_an_end(start_worker
     ended(run)
     assert (run.status, run.attempt, fresh(run).step) == (Status.COMPLETED, 1, STEPS)
     assert_sound(run, watch)
+    tell("the worker killed and never started again", points=run.step)
 
 
 @pytest.mark.long
@@ -169,7 +177,9 @@ def test_a_training_without_a_supervisor_still_stops_from_the_page(start_worker,
     worker.wait(30)
     services.request_stop(fresh(run))
     connection.close()
+    asked = Stopwatch()
     ended(run, seconds=30)
+    tell("stop on the page, without a supervisor", stopped_s=asked.seconds)
     assert (run.status, run.reason) == (Status.STOPPED, "stopped with a checkpoint")
     assert run.checkpoints.filter(step=run.step).exists()
     assert watch.most_at_once == 1
@@ -183,7 +193,9 @@ def test_a_cluster_that_died_is_replaced_and_its_training_adopted(start_worker, 
     [cluster] = [one for one in live_workers().get().clusters if one["device"] == "cpu:0"]
     assert cluster["name"] == queue_name(hostname(), "cpu:0")
     kill_all(family(cluster["pid"]) - {attempt.child_pid or 0})
+    killed = Stopwatch()
     adopted(run, 1)
+    tell("SIGKILL to the cluster that supervises", adopted_s=killed.seconds)
     ended(run)
     assert (run.status, run.attempt) == (Status.COMPLETED, 1)
     assert_sound(run, watch)
@@ -196,7 +208,11 @@ def test_a_child_that_is_killed_says_so_and_a_second_one_waits_for_its_turn(star
     attempt = at_work(first)
     assert fresh(second).status == Status.QUEUED
     os.kill(attempt.child_pid or 0, signal.SIGKILL)
+    killed = Stopwatch()
     wait_until(lambda: fresh(first).is_ended, seconds=15, what="the end of the first")
+    noticed = killed.seconds
+    wait_until(lambda: fresh(second).status in SUPERVISED, seconds=15, what="the start of the second")
+    tell("SIGKILL to the training", noticed_s=noticed, next_started_s=killed.seconds)
     assert (first.status, Attempt.objects.get(run=first).cause) == (Status.FAILED, Cause.SIGNAL)
     assert first.reason == "its process was ended by SIGKILL (out of memory, or by hand)"
     ended(second)
@@ -216,6 +232,7 @@ def test_a_child_that_runs_out_of_memory_says_so(start_worker):
     connection.close()
     ended(run)
     assert (run.status, Attempt.objects.get(run=run).cause) == (Status.FAILED, Cause.HOST_MEMORY)
+    tell("no more memory for the training (RLIMIT_AS)", reason=run.reason[:120])
 
 
 @pytest.mark.long
@@ -247,8 +264,10 @@ def test_a_run_that_was_given_to_another_attempt_ends_its_old_process(start_work
     attempt = at_work(run)
     services.mark_stopped(fresh(run), reason="as the test wants it")
     connection.close()
+    marked = Stopwatch()
     gone = lambda: not is_alive(attempt.child_pid, attempt.child_started)  # noqa: E731
     wait_until(gone, seconds=15, what="the end of the old process")
+    tell("the run given to another attempt", old_process_ended_s=marked.seconds)
     assert (fresh(run).status, run.reason) == (Status.STOPPED, "as the test wants it")
     services.resume_run(run)
     connection.close()
@@ -262,9 +281,11 @@ def test_a_drained_worker_stops_its_runs_with_checkpoints_and_leaves(start_worke
     worker = start_worker()
     run, waiting = queue_training(), queue_training(steps=300)
     at_work(run)
+    asked = Stopwatch()
     done = manage("drain")
     assert done.returncode == 0, done.stderr
     worker.wait(30)
+    tell("drain", left_s=asked.seconds)
     assert (fresh(run).status, run.reason) == (Status.STOPPED, "stopped with a checkpoint")
     assert run.checkpoints.filter(step=run.step).exists()
     assert fresh(waiting).status == Status.QUEUED
