@@ -202,6 +202,24 @@ def test_a_cluster_that_died_is_replaced_and_its_training_adopted(start_worker, 
 
 
 @pytest.mark.long
+def test_a_run_whose_processes_are_all_killed_is_lost_within_15_seconds(start_worker, watch):
+    start_worker()
+    run = queue_training()
+    at_work(run)
+    [cluster] = [one for one in live_workers().get().clusters if one["device"] == "cpu:0"]
+    kill_all(family(cluster["pid"]))
+    killed = Stopwatch()
+    wait_until(lambda: fresh(run).status == Status.LOST, seconds=15, what="the reaper")
+    tell("SIGKILL to training and supervisor together", lost_s=killed.seconds)
+    assert run.reason == "its supervisor died, and its process"
+    services.resume_run(run)
+    connection.close()
+    ended(run)
+    assert run.status == Status.COMPLETED
+    assert_sound(run, watch)
+
+
+@pytest.mark.long
 def test_a_child_that_is_killed_says_so_and_a_second_one_waits_for_its_turn(start_worker, watch):
     start_worker()
     first, second = queue_training(), queue_training(steps=300)
