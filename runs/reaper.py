@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from runs.endings import Circumstances
@@ -85,12 +86,22 @@ class Reaper:
                 continue
             here = attempt.host == hostname()
             reason = self._gone_here(attempt) if here else self._gone_elsewhere(attempt) if elsewhere else ""
-            if reason and finish(attempt, Circumstances(gone=reason)) is Status.LOST:
+            if reason and self._end(attempt, reason) is Status.LOST:
                 log.warning("%s is lost: %s", attempt, reason)
                 attempt.run.refresh_from_db()
                 lost.append(attempt.run)
         DeviceLease.objects.exclude(run__status__in=SUPERVISED).delete()
         return lost
+
+    def _end(self, attempt: Attempt, reason: str) -> Status | None:
+        try:
+            return finish(attempt, Circumstances(gone=reason))
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            # What one attempt left must not keep all others from being ended.
+            log.exception("%s could not be ended, and will be tried again", attempt)
+            return None
 
     def _gone_here(self, attempt: Attempt) -> str:
         """Say why nobody works on an attempt of this host, or nothing where somebody does."""

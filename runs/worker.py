@@ -104,6 +104,9 @@ class WorkerProcess:
             # What was silent before may only have been as cut off as this process.
             self.reaper.watch.forget()
             connection.close()
+        except Exception:
+            # A mistake about one run must not keep all others from being served.
+            log.exception("a round of the worker failed, and it goes on")
 
     def _every(self, seconds: float, action: Callable[[], None]) -> None:
         now = time.monotonic()
