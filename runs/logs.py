@@ -164,7 +164,7 @@ def _open_parts(directory: Path, stack: ExitStack) -> list[_Part]:
             files: list[BinaryIO] = [
                 opened.enter_context((directory / f"log-{first}.txt").open("rb")) for first in before
             ]
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 files.append(opened.enter_context((directory / LOG_NAME).open("rb")))
             # The present file that was opened may just have become an older part.
             if _older(directory) == before:
