@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from runs.models import Checkpoint, Run
@@ -46,6 +47,7 @@ def pin(checkpoint: Checkpoint, *, pinned: bool, actor: Actor = None) -> Checkpo
     """
     if not checkpoint.on_disk:
         raise ConflictError(f"{_named(checkpoint)} is no longer on the disk.")
+    _require_own(checkpoint)
     with transaction.atomic():
         checkpoint.pinned = pinned
         checkpoint.save(update_fields=["pinned"])
@@ -69,7 +71,8 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
         raise ConflictError(
             f"Run {run.pk} is {run.status} and sees to its own checkpoints.", hint="Stop it first."
         )
-    needed = Run.objects.filter(resume_path=str(folder)).exclude(
+    _require_own(checkpoint)
+    needed = Run.objects.filter(Q(resume_path=str(folder)) | Q(params__step_dir=str(folder))).exclude(
         status__in=[Status.COMPLETED, Status.STOPPED, Status.FAILED, Status.LOST]
     )
     if other := needed.exclude(pk=run.pk).first():
@@ -172,6 +175,16 @@ def _created(metadata: dict[str, Any]) -> dt.datetime:
 
 def _discarded(root: Path) -> list[Path]:
     return sorted([*checkpoints.leftovers(root), *root.glob(f"{checkpoints.ASIDE_PREFIX}*")])
+
+
+def _require_own(checkpoint: Checkpoint) -> None:
+    """Make sure that the folder is the run's own: the path of a row may come from another machine."""
+    folder, root = Path(checkpoint.path), Path(checkpoint.run.checkpoint_dir)
+    if folder.parent.resolve() != root.resolve() or folder.name != str(checkpoint.step):
+        raise ConflictError(
+            f"{_named(checkpoint)} lies in {folder}, which is no folder of that run here.",
+            hint="It was recorded elsewhere; see to it by hand.",
+        )
 
 
 def _named(checkpoint: Checkpoint) -> str:

@@ -6,7 +6,7 @@ import select
 import signal
 import subprocess
 import time
-from typing import Protocol
+from typing import Protocol, Self
 
 from runs.processes import is_alive
 
@@ -73,6 +73,15 @@ class FoundChild:
         self._descriptor: int | None = None
         with contextlib.suppress(OSError, AttributeError):
             self._descriptor = os.pidfd_open(pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give the descriptor back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; tell whether it has come."""

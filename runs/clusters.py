@@ -57,11 +57,16 @@ class Clusters:
                 recall(queue=name)
             if before is not None:
                 log.warning("cluster %s ended with %s and is started again", name, before.process.returncode)
+                _end_rest(before)
             starts = before.starts + 1 if before else 1
-            self._by_name[name] = Cluster(name, device, _start(name, device), starts)
+            try:
+                self._by_name[name] = Cluster(name, device, _start(name, device), starts)
+            except OSError as error:
+                log.error("cluster %s could not be started, and is tried again: %s", name, error)
         for name in set(self._by_name) - set(wanted):
             log.warning("the device of cluster %s is gone, so it ends", name)
             self._end([self._by_name.pop(name)], within_s=DEVICE_LEAVE_S)
+            recall(queue=name)
 
     def serving(self) -> set[str]:
         """Name the queues of devices that are served."""
@@ -98,10 +103,14 @@ class Clusters:
         for one in clusters:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 one.process.wait(max(0.1, deadline - time.monotonic()))
-            if one.is_alive:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(one.process.pid, signal.SIGKILL)
-                one.process.wait()
+            _end_rest(one)
+            one.process.wait()
+
+
+def _end_rest(cluster: Cluster) -> None:
+    """End what is left of a cluster: its processes survive the main one, and would go on taking tasks."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(cluster.process.pid, signal.SIGKILL)
 
 
 def give_back_housekeeping() -> int:

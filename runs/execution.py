@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, Error, connection
+from django.db import connection
 
 from runs.endings import Circumstances
 from runs.exit_record import EXIT_FAILED, EXIT_FENCED, EXIT_FORCED, EXIT_STALE, write_exit_record
@@ -23,6 +23,7 @@ from runs.journal import JOURNAL_NAME, JournalRecorder
 from runs.journal_header import journal_header
 from runs.lifeline import Lifeline
 from runs.models import Attempt, Run
+from runs.patience import patiently
 from runs.processes import is_alive, started_at
 from runs.states import SUPERVISED, Cause, Kind, Status
 from runs.stopping import SUPERVISOR_DIED, StopListener
@@ -152,14 +153,15 @@ class Execution:
         """End the attempt in the database where its supervisor is dead and nobody has adopted it."""
         deadline = time.monotonic() + TELL_S
         while self.attempt.outlives_supervisor and time.monotonic() < deadline:
+            # Whatever goes wrong here, the process must come to its end; the reaper tells it then.
             try:
                 self.attempt.refresh_from_db()
                 supervisor = (self.attempt.supervisor_pid, self.attempt.supervisor_started)
                 if self.attempt.finished_at is None and not is_alive(*supervisor, self.attempt.boot_id):
                     finish(self.attempt, Circumstances(adopted=True))
                 return
-            except (DatabaseError, Error) as error:
-                _say(f"The database does not answer, so the end is not told yet: {error}")
+            except Exception as error:
+                _say(f"The end could not be told to the database yet: {error}")
                 connection.close()
                 time.sleep(1.0)
 
@@ -171,29 +173,31 @@ def execute(*, run_id: int, attempt_number: int, supervisor_pid: int) -> int:
     """
     # Until the listener stands, a signal ends the process: nothing has begun.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    attempt = patiently(lambda: _sign_in(run_id, attempt_number))
+    if attempt is None:
+        _say(f"Run {run_id} is not claimed as attempt {attempt_number}; nothing to do.")
+        return EXIT_STALE
+    _offer_to_the_kernel()
+    return Execution(attempt.run, attempt, supervisor_pid=supervisor_pid).carry_out()
+
+
+def _sign_in(run_id: int, number: int) -> Attempt | None:
+    """Find the attempt that was claimed, and say which process this is, should its supervisor be dead."""
     attempt = (
-        Attempt.objects.select_related("run__dataset")
+        Attempt.objects.select_related("run__dataset", "run__parent")
         .filter(
             run_id=run_id,
-            number=attempt_number,
+            number=number,
             finished_at=None,
-            run__attempt=attempt_number,
+            run__attempt=number,
             run__status__in=SUPERVISED,
         )
         .first()
     )
-    if attempt is None:
-        _say(f"Run {run_id} is not claimed as attempt {attempt_number}; nothing to do.")
-        return EXIT_STALE
-    _sign_in(attempt)
-    return Execution(attempt.run, attempt, supervisor_pid=supervisor_pid).carry_out()
-
-
-def _sign_in(attempt: Attempt) -> None:
-    """Say which process this is, should its supervisor have died before it could."""
-    attempt.child_pid, attempt.child_started = os.getpid(), started_at(os.getpid())
-    attempt.save(update_fields=["child_pid", "child_started"])
-    _offer_to_the_kernel()
+    if attempt is not None:
+        attempt.child_pid, attempt.child_started = os.getpid(), started_at(os.getpid())
+        attempt.save(update_fields=["child_pid", "child_started"])
+    return attempt
 
 
 def _offer_to_the_kernel(path: Path = Path("/proc/self/oom_score_adj")) -> None:

@@ -4,8 +4,6 @@ The same for whoever finds the end: its supervisor, the reaper, or its own proce
 supervises it any more.
 """
 
-import contextlib
-
 from django.db import transaction
 
 from runs import services
@@ -21,8 +19,10 @@ from runs.states import Cause, Status
 LOG_TAIL_LINES = 20
 
 
-def finish(attempt: Attempt, seen: Circumstances) -> Status:
+def finish(attempt: Attempt, seen: Circumstances, *, bare: bool = False) -> Status:
     """End an attempt as its journal, its exit record and these circumstances tell.
+
+    ``bare``: without its journal and log, where those cannot be read.
 
     Returns:
         How the attempt ended: `Status.LOST` where another one had taken over.
@@ -31,10 +31,14 @@ def finish(attempt: Attempt, seen: Circumstances) -> Status:
         DatabaseError: while the database is away; nothing is changed then, and it can be tried again.
     """
     attempt.refresh_from_db()
-    with contextlib.suppress(FencedOutError):
-        ingest_rest(attempt)
+    if not bare:
+        try:
+            ingest_rest(attempt)
+        except FencedOutError:
+            # Another attempt has taken over; what this one recorded is kept all the same, as overtaken.
+            ingest_rest(attempt, overtaken=True)
     directory = attempt.run.attempt_directory(attempt.number)
-    tail = storable(log_tail(directory, lines=LOG_TAIL_LINES))
+    tail = "" if bare else storable(log_tail(directory, lines=LOG_TAIL_LINES))
     ending = decide(word=attempt.last_word, record=read_exit_record(directory), log_tail=tail, seen=seen)
     if seen.gone and ending.cause == Cause.SUPERVISOR:
         # It stopped by itself because nobody supervised it: nobody asked for that.

@@ -184,13 +184,18 @@ def _end_attempt(attempt: Attempt, *, status: Status, reason: str, at: dt.dateti
     return bool(changed)
 
 
-def note_checkpoints_elsewhere(attempt: Attempt, *, header: JournalHeader) -> None:
-    """Mark checkpoints as not here that were written under a folder that is not the run's own here."""
-    if header.checkpoint_dir in {"", attempt.run.checkpoint_dir}:
-        return
-    Checkpoint.objects.filter(run_id=attempt.run_id, attempt=attempt.number, removed_at=None).update(
-        removed_at=timezone.now(), removed_why=f"on {header.host or 'another host'}, not here"[:200]
-    )
+def note_checkpoints_elsewhere(attempt: Attempt, *, host: str) -> None:
+    """Mark checkpoints as not here whose folder is not the run's own here.
+
+    A path that another machine wrote may be that of another run's checkpoint on this one.
+    """
+    own = Path(attempt.run.checkpoint_dir)
+    here = Checkpoint.objects.filter(run_id=attempt.run_id, attempt=attempt.number, removed_at=None)
+    for row in here:
+        folder = Path(row.path)
+        if folder.parent != own or folder.name != str(row.step):
+            row.removed_at, row.removed_why = timezone.now(), f"on {host or 'another host'}, not here"[:200]
+            row.save(update_fields=["removed_at", "removed_why"])
 
 
 def _audit(run: Run, what: str, **detail: Any) -> None:

@@ -16,6 +16,7 @@ from datasets_app.models import Dataset
 from runs.examples import load_examples, synthetic_examples
 from runs.journal import JournalRecorder
 from runs.models import Attempt, Run
+from runs.patience import patiently
 from runs.states import Kind
 from training.config import TrainConfig
 from training.decoding import Decoding, make_decoding
@@ -38,7 +39,7 @@ class Job:
             Kind.GENERATE: self._generate,
             Kind.BENCH: self._bench,
         }
-        self._load_data()
+        patiently(self._load_data)
         return work[self.run.kind]()
 
     def _load_data(self) -> None:

@@ -110,8 +110,7 @@ def _feed(attempt: Attempt, file: Path, contents: Contents, *, created: bool) ->
         torn = ingest_rest(attempt, overtaken=attempt.number < run.attempt)
     except FencedOutError as error:
         raise ConflictError(f"Run {run.pk} was started while its journal was imported.") from error
-    if contents.header is not None:
-        note_checkpoints_elsewhere(attempt, header=contents.header)
+    note_checkpoints_elsewhere(attempt, host=contents.header.host if contents.header else attempt.host)
     ended = end_imported(attempt, at=_moment(contents.last_at))
     run.refresh_from_db()
     return Imported(

@@ -10,10 +10,10 @@ import hashlib
 from typing import Literal
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from runs.models import DeviceLease, HostDevice, Run
+from runs.models import Checkpoint, DeviceLease, HostDevice, Run
 from runs.services import Actor, assign_run, audit
 from runs.states import Status
 from tunix_site.errors import ConflictError, InvalidInputError
@@ -53,7 +53,8 @@ def fitting_runs(device: HostDevice, *, store: str, now: dt.datetime | None = No
         assigned_to="",
         device_kind=device.kind,
     )
-    return rows if device.kind == "cpu" else rows.filter(Q(attempt__lte=1) | same_model)
+    begun = Checkpoint.objects.filter(run=OuterRef("pk"))
+    return rows if device.kind == "cpu" else rows.filter(~Exists(begun) | same_model)
 
 
 def hand_out(*, host: str, store: str, queues: set[str]) -> list[Run]:
@@ -109,6 +110,8 @@ def move(run: Run, where: Where, *, actor: Actor = None) -> Run:
         ConflictError: when it does not wait (any more).
     """
     with transaction.atomic():
+        # All of them in one order, so that two who move at once wait for each other (on PostgreSQL).
+        list(Run.objects.select_for_update().filter(status=Status.QUEUED).order_by("pk").values_list("pk"))
         queue = [(row.pk, row.priority) for row in waiting_runs().filter(assigned_to="")]
         numbers = [pk for pk, _ in queue]
         if run.pk not in numbers:
@@ -120,10 +123,11 @@ def move(run: Run, where: Where, *, actor: Actor = None) -> Run:
         queue.pop(here)
         if there != here:
             run.priority = queue[there if there < here else there - 1][1]
+            Run.objects.filter(pk=run.pk, status=Status.QUEUED).update(priority=run.priority)
         queue.insert(there, (run.pk, run.priority))
         # Everything is numbered anew: a queue is short, and gaps would run out.
-        for position, (pk, priority) in enumerate(queue, 1):
-            Run.objects.filter(pk=pk, status=Status.QUEUED).update(queue_position=position, priority=priority)
+        for position, (pk, _) in enumerate(queue, 1):
+            Run.objects.filter(pk=pk, status=Status.QUEUED).update(queue_position=position)
         audit(run, "moved", actor, where=where)
     run.refresh_from_db()
     return run

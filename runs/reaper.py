@@ -12,7 +12,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
@@ -22,6 +21,7 @@ from runs.finishing import finish
 from runs.models import Attempt, DeviceLease, Run, Worker
 from runs.processes import boot_id, hostname, is_alive
 from runs.states import SUPERVISED, Status
+from runs.watching import Watch
 
 log = logging.getLogger(__name__)
 
@@ -30,36 +30,8 @@ SILENT_ELSEWHERE_S = 45.0
 SIGN_IN_S = 10.0
 # What a child gets for its checkpoint that was to stop with its supervisor.
 ORPHAN_GRACE_S = 120.0
-# A longer pause between two looks means that this process saw nothing for a while.
-LONGEST_PAUSE_S = 15.0
-
-
-@dataclass
-class Watch:
-    """How long this process has seen something stand still, by its own monotonic clock."""
-
-    clock: Callable[[], float] = time.monotonic
-    _seen: dict[object, tuple[object, float]] = field(default_factory=dict)
-    _last_look: float | None = None
-
-    def begin_look(self) -> None:
-        """Begin a round; after a long pause everything is new, for nobody watched."""
-        now = self.clock()
-        if self._last_look is not None and now - self._last_look > LONGEST_PAUSE_S:
-            self.forget()
-        self._last_look = now
-
-    def forget(self) -> None:
-        """Begin anew: nothing was seen for a while."""
-        self._seen.clear()
-
-    def still_for(self, key: object, value: object = None) -> float:
-        """Give the seconds since ``key`` was first seen with this value."""
-        before, since = self._seen.get(key, (None, 0.0))
-        if key not in self._seen or before != value:
-            self._seen[key] = (value, self.clock())
-            return 0.0
-        return self.clock() - since
+# A supervisor beats every second, but for what a locked database makes it wait.
+LEFT_S = 90.0
 
 
 class Reaper:
@@ -108,7 +80,7 @@ class Reaper:
         if attempt.boot_id and attempt.boot_id != boot_id():
             return "its host was restarted"
         if is_alive(attempt.supervisor_pid, attempt.supervisor_started):
-            return ""
+            return self._gone_with_a_live_supervisor(attempt)
         if attempt.child_pid is None:
             # It may be on its way, and says so itself.
             unsigned = self.watch.still_for(("unsigned", attempt.pk)) < SIGN_IN_S
@@ -123,6 +95,13 @@ class Reaper:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(attempt.child_pid, signal.SIGKILL)
         return "its supervisor died"
+
+    def _gone_with_a_live_supervisor(self, attempt: Attempt) -> str:
+        """Find an attempt that its supervisor left, though it lives: its child is dead, nothing beats."""
+        if is_alive(attempt.child_pid, attempt.child_started):
+            return ""
+        still = self.watch.still_for(("beat here", attempt.pk), attempt.run.heartbeat_at)
+        return "its supervisor left it" if still > LEFT_S else ""
 
     def _gone_elsewhere(self, attempt: Attempt) -> str:
         still = self.watch.still_for(("beat", attempt.pk), attempt.run.heartbeat_at)

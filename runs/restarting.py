@@ -7,7 +7,7 @@ import datetime as dt
 
 from django.utils import timezone
 
-from runs.models import Attempt, Run
+from runs.models import Attempt, Checkpoint, Run
 from runs.services import audit, enqueue_run
 from runs.states import Kind, Status
 
@@ -41,13 +41,27 @@ def restart_if_allowed(attempt: Attempt) -> bool:
         audit(run, "not_restarted", attempt=run.attempt, reason=why_not)
         return False
     number = run.restarts + 1
+    _keep_what_was_asked(run, attempt)
     enqueue_run(
         run,
+        # What a command supervises stays with that command.
+        deliver=attempt.outlives_supervisor,
         reason=f"restart {number} of {limit}, for it {_ENDED[Status(run.status)]}: {run.reason}",
         restarts=number,
         not_before=timezone.now() + back_off(run.restarts),
     )
     return True
+
+
+def _keep_what_was_asked(run: Run, attempt: Attempt) -> None:
+    """Let the next attempt start as this one was asked to, where this one left no checkpoint."""
+    if Checkpoint.objects.filter(run=run, attempt=attempt.number).exists():
+        return
+    if run.resume_attempt == attempt.number:
+        run.resume_attempt += 1
+    if run.params.get("allow_inexact") == attempt.number:
+        run.params["allow_inexact"] = attempt.number + 1
+    run.save(update_fields=["resume_attempt", "params"])
 
 
 def repeats_itself(attempt: Attempt) -> bool:

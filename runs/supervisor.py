@@ -6,6 +6,7 @@ itself where its worker dies, until the next worker adopts it.
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import subprocess
@@ -13,9 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from runs import services
@@ -26,7 +29,7 @@ from runs.devices import Device, host_devices
 from runs.endings import Circumstances, oom_kills
 from runs.finishing import finish
 from runs.ingest import FencedOutError, ingest_attempt
-from runs.journal import LOG_NAME
+from runs.journal import JOURNAL_NAME, LOG_NAME
 from runs.models import Attempt, DeviceLease, Run
 from runs.processes import hostname, started_at
 from runs.states import Status
@@ -35,6 +38,11 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 WAIT_FOR_LOCK_S = 10.0
+SLOWEST_S = 30.0
+# After so many failures that are no outage an attempt is ended without what it left.
+TRIES = 5
+# The database is away, locked or read-only; other errors of it would come again.
+OUTAGES: tuple[type[Exception], ...] = (OperationalError, InterfaceError, InternalError)
 
 
 def supervise(
@@ -67,10 +75,8 @@ def supervise(
     except DeviceLockedError as error:
         raise services.DeviceBusyError(str(error)) from error
     except OSError as error:
-        services.fail_queued(
-            run_id=run_id, attempt=attempt_number, reason=f"its process could not be started: {error}"
-        )
-        return Status.FAILED
+        # Of a disk in trouble the next run would hear the same.
+        raise services.DeviceBusyError(f"the lock of {device.key} cannot be taken: {error}") from error
     try:
         attempt = services.claim_run(
             run_id=run_id,
@@ -109,8 +115,8 @@ def adopt(attempt_id: int) -> Status | None:
     if attempt is None or attempt.child_pid is None:
         return None
     log.warning("%s is adopted: its process %s works on", attempt, attempt.child_pid)
-    child = FoundChild(attempt.child_pid, attempt.child_started, attempt.boot_id)
-    return Supervision(attempt, adopted=True).watch(child)
+    with FoundChild(attempt.child_pid, attempt.child_started, attempt.boot_id) as child:
+        return Supervision(attempt, adopted=True).watch(child)
 
 
 class Supervision:
@@ -121,10 +127,10 @@ class Supervision:
         self.run: Run = attempt.run
         self.adopted = adopted
         self.directory = self.run.attempt_directory(attempt.number)
-        self.stop_sent_at: float | None = None
+        self.stop_sent_at = _already_asked(attempt)
         self.stop_now = False
         self.killed = False
-        self.database_gone = False
+        self.in_trouble = False
         self.oom_kills = oom_kills()
 
     def start_and_watch(self, lock: DeviceLock) -> Status:
@@ -140,7 +146,8 @@ class Supervision:
         """Watch a child until it ends, and bring its attempt to an end."""
         try:
             while not child.wait(BEAT_S):
-                status = self._tolerantly(self._beat)
+                # A disk in trouble is no reason to end a training either.
+                status = self._tolerantly(self._beat, also=(OSError,))
                 if status is Status.STOPPING:
                     self._stop(child)
         except FencedOutError as fenced:
@@ -148,8 +155,7 @@ class Supervision:
             self._kill(child)
         except BaseException as error:
             if self.attempt.outlives_supervisor:
-                # The child works on; as nobody's, it is adopted like one whose supervisor died.
-                self._note(supervisor_pid=None)
+                # The child works on, and is adopted once `disown` has been heard.
                 raise
             self._kill(child)
             child.wait(settings.TUNIX_STOP_GRACE_SECONDS)
@@ -160,6 +166,7 @@ class Supervision:
         return self._finish(self._circumstances(child))
 
     def _start(self, lock: DeviceLock) -> ChildProcess:
+        _set_earlier_aside(self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "execute_run"]
         command += [str(self.run.pk), str(self.attempt.number), "--supervisor-pid", str(os.getpid())]
@@ -224,27 +231,81 @@ class Supervision:
         )
 
     def _finish(self, seen: Circumstances) -> Status:
-        """Store the rest of the journal and the end; tried until the database takes it."""
+        """Store the rest of the journal and the end; tried until the database takes it.
+
+        What else fails again and again (a disk, a file that cannot be read) costs what could not be
+        stored, but not the end itself: a run must not stay at work for ever.
+        """
+        failures = 0
         while True:
-            outcome = self._tolerantly(lambda: finish(self.attempt, seen))
+            try:
+                outcome = self._tolerantly(partial(finish, self.attempt, seen, bare=failures >= TRIES))
+            except Exception:
+                failures += 1
+                log.exception("%s could not be ended (try %d)", self.attempt, failures)
+                _drop_connection()
+                outcome = None
             if outcome is not None:
                 return outcome
-            time.sleep(BEAT_S)
+            time.sleep(min(SLOWEST_S, BEAT_S * (1 + failures)))
 
-    def _tolerantly[Result](self, action: Callable[[], Result]) -> Result | None:
-        """Do something with the database; while it is away, training goes on without it."""
+    def _tolerantly[Result](
+        self, action: Callable[[], Result], *, also: tuple[type[Exception], ...] = ()
+    ) -> Result | None:
+        """Do something with the database; while it is away, training goes on without it.
+
+        ``also``: further errors that are borne.
+        """
         try:
             result = action()
-        except (DatabaseError, InterfaceError) as error:
-            if not self.database_gone:
-                log.warning("%s: the database does not answer, training goes on (%s)", self.attempt, error)
-            self.database_gone = True
+        except OUTAGES + also as error:
+            if not self.in_trouble:
+                log.warning("%s: not told, training goes on (%s)", self.attempt, error)
+            self.in_trouble = True
             _drop_connection()
             return None
-        if self.database_gone:
-            log.warning("%s: the database answers again", self.attempt)
-            self.database_gone = False
+        if self.in_trouble:
+            log.warning("%s: told again", self.attempt)
+            self.in_trouble = False
         return result
+
+
+def _set_earlier_aside(directory: Path) -> None:
+    """Keep what lies there of an attempt that the database knows nothing of, since it was restored."""
+    if (directory / JOURNAL_NAME).exists():
+        for number in itertools.count(1):
+            aside = directory.with_name(f"{directory.name}.earlier-{number}")
+            if not aside.exists():
+                directory.rename(aside)
+                return
+
+
+def disown(pid: int) -> None:
+    """Say that this process supervises nothing any more, so that what it left is adopted or ended.
+
+    Tried until the database takes it: as long as the row names a process that lives, nobody else acts.
+    """
+    while True:
+        try:
+            left = Attempt.objects.filter(host=hostname(), finished_at=None, supervisor_pid=pid)
+            left.filter(outlives_supervisor=True).update(supervisor_pid=None, supervisor_started=None)
+        except Exception:
+            log.exception("what this process supervised could not be given up yet")
+            _drop_connection()
+            time.sleep(BEAT_S)
+        else:
+            return
+
+
+def _already_asked(attempt: Attempt) -> float | None:
+    """Give the moment, by the monotonic clock, at which a supervisor before this one sent the stop.
+
+    It must not be sent again: a second signal ends the process at once, without its checkpoint.
+    """
+    if attempt.stop_sent_at is None:
+        return None
+    waited = (timezone.now() - attempt.stop_sent_at).total_seconds()
+    return time.monotonic() - min(max(waited, 0.0), settings.TUNIX_STOP_GRACE_SECONDS)
 
 
 def _drop_connection() -> None:
@@ -265,11 +326,30 @@ class SupervisorThread(threading.Thread):
         self.claimed: Status | None = None
 
     def run(self) -> None:
-        """Supervise; what goes wrong is kept in ``error`` for the main thread."""
+        """Supervise, restarts included; what goes wrong is kept in ``error`` for the main thread."""
+        run_id, number = self._ids
         try:
-            self.claimed = supervise(*self._ids)
+            while True:
+                self.claimed = supervise(run_id, number)
+                again = _restart_due(run_id, number)
+                if again is None:
+                    return
+                number = again
         except Exception as error:
             self.error = error
         finally:
             close_old_connections()
             connection.close()
+
+
+def _restart_due(run_id: int, number: int) -> int | None:
+    """Wait for the restart of a run that a command supervises; give its attempt, None where there is none."""
+    while True:
+        with contextlib.suppress(*OUTAGES):
+            run = Run.objects.filter(pk=run_id, attempt__gt=number, assigned_to=services.FOREGROUND).first()
+            if run is None or run.status != Status.QUEUED:
+                return None
+            if run.not_before is None or run.not_before <= timezone.now():
+                return run.attempt
+        _drop_connection()
+        time.sleep(BEAT_S)

@@ -1,6 +1,8 @@
 """Entry points of the queue. They take ids only; all state is in the run's row."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from runs import services, supervisor
 from runs.devices import Device, find_device
@@ -21,13 +23,30 @@ def supervise(run_id: int, attempt: int) -> str:
         services.take_back(run_id=run_id, attempt=attempt, queue=queue)
         return f"{what}: {key} is not there any more"
     try:
-        ended = supervisor.supervise(run_id, attempt, device=device, queue=queue, outlives_supervisor=True)
+        with _disowning():
+            ended = supervisor.supervise(
+                run_id, attempt, device=device, queue=queue, outlives_supervisor=True
+            )
     except services.DeviceBusyError as busy:
-        services.take_back(run_id=run_id, attempt=attempt, queue=queue)
+        services.take_back(run_id=run_id, attempt=attempt, queue=queue, why=str(busy))
         return f"{what}: {busy}"
     return f"{what}: {ended or 'nothing to claim'}"
 
 
 def adopt(attempt_id: int) -> str:
     """Go on supervising an attempt whose supervisor died."""
-    return f"attempt row {attempt_id}: {supervisor.adopt(attempt_id) or 'nothing to adopt'}"
+    with _disowning():
+        ended = supervisor.adopt(attempt_id)
+    return f"attempt row {attempt_id}: {ended or 'nothing to adopt'}"
+
+
+@contextlib.contextmanager
+def _disowning() -> Iterator[None]:
+    """Give up what this process supervises when its task fails: the process itself lives on."""
+    try:
+        yield
+    except services.DeviceBusyError:
+        raise
+    except BaseException:
+        supervisor.disown(os.getpid())
+        raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db.models import Avg, F
 from django.utils import timezone
 
-from runs.models import DeviceLease, HostDevice, MetricPoint, Run, Worker
+from runs.models import Checkpoint, DeviceLease, HostDevice, MetricPoint, Run, Worker
 from runs.queueing import queue_name, waiting_runs
 from runs.selectors import live_workers
 from runs.services import FOREGROUND
@@ -57,6 +57,8 @@ class _Scene:
         self.devices = list(HostDevice.objects.filter(host__in=hosts))
         self.held = self._holders()
         self.queue = list(waiting_runs().only("id", "device_kind", "assigned_to", "not_before"))
+        with_checkpoint = Checkpoint.objects.filter(run__status=Status.QUEUED)
+        self.begun = set(with_checkpoint.values_list("run", flat=True).distinct())
         # By queue: the run that is about to start there.
         self.promised = {row.assigned_to: row.pk for row in self.queue if row.assigned_to}
 
@@ -84,7 +86,9 @@ class _Scene:
     def _of_the_run(self, run: Run) -> str:
         if run.not_before and run.not_before > self.now:
             at = run.not_before.astimezone(dt.UTC).strftime("%H:%M:%S UTC")
-            return f"restart {run.restarts} after a failure, at {at}" if run.restarts else f"not before {at}"
+            if run.restarts:
+                return f"restart {run.restarts} after a failure, at {at}"
+            return f"{run.reason}; tried again at {at}" if run.reason else f"not before {at}"
         if run.assigned_to == FOREGROUND:
             return "the command that asked for it starts it itself"
         if run.assigned_to:
@@ -123,7 +127,7 @@ class _Scene:
                 return (
                     f"{run.device_kind}:{run.device_index}{where} is not there, and it is to run nowhere else"
                 )
-        if run.device_kind != "cpu" and run.attempt > 1 and run.device_name:
+        if run.device_kind != "cpu" and run.pk in self.begun and run.device_name:
             fitting = [device for device in fitting if device.name == run.device_name]
             if not fitting:
                 return f"it began on {run.device_name} and goes on only on that model, which no worker has"

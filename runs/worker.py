@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from runs import reaper, services
 from runs.clusters import Clusters, give_back_housekeeping
-from runs.deliveries import leased_keys, offer_for_adoption, recall_all, recall_stale
+from runs.deliveries import leased_keys, offer_for_adoption, recall_all, recall_assigned, recall_stale
 from runs.device_lock import DeviceLock, DeviceLockedError
 from runs.inventory import refresh_inventory
 from runs.models import Attempt, HostDevice, Worker
@@ -49,6 +49,7 @@ class WorkerProcess:
         self.stop = threading.Event()
         self.wake = threading.Event()
         self.draining_since: float | None = None
+        self._quiet_rounds = 0
         self._due: dict[str, float] = {}
         self._offered: dict[int, float] = {}
 
@@ -63,6 +64,8 @@ class WorkerProcess:
             signal.signal(number, lambda *_: self._stop())
         signal.signal(signal.SIGINT, lambda *_: self._interrupted())
         try:
+            # A row of an earlier process with this pid, with what that one was asked.
+            Worker.objects.filter(host=hostname(), pid=os.getpid()).delete()
             released = recall_all(host=hostname()) + give_back_housekeeping()
             if released:
                 log.info("%d deliveries of an earlier worker are made again", released)
@@ -134,7 +137,7 @@ class WorkerProcess:
     def _reap(self) -> None:
         self.reaper.look()
         reaper.forget_old_workers()
-        recall_stale(host=hostname())
+        recall_stale(watch=self.reaper.watch)
         now = time.monotonic()
         for attempt in self.reaper.orphans:
             if now >= self._offered.get(attempt.pk, 0.0):
@@ -147,11 +150,14 @@ class WorkerProcess:
             host=hostname(), finished_at=None, outlives_supervisor=True, run__status__in=SUPERVISED
         )
         waited = time.monotonic() - (self.draining_since or 0.0)
+        recalled = recall_assigned(host=hostname())
         left = list(at_work)
         for attempt in left:
             with contextlib.suppress(ConflictError):
                 services.request_stop(attempt.run, reason="its worker is drained")
-        if not left or waited > settings.TUNIX_STOP_GRACE_SECONDS + LEAVE_S:
+        # Twice in a row, for what was taken back may have been claimed in between.
+        self._quiet_rounds = 0 if left or recalled else self._quiet_rounds + 1
+        if self._quiet_rounds >= 2 or waited > settings.TUNIX_STOP_GRACE_SECONDS + LEAVE_S:
             self._stop()
 
     def _watch_devices(self) -> None:
@@ -169,6 +175,7 @@ class WorkerProcess:
     def _leave(self) -> None:
         self.clusters.leave()
         with contextlib.suppress(DatabaseError, InterfaceError):
+            recall_assigned(host=hostname())
             Worker.objects.filter(host=hostname(), pid=os.getpid()).delete()
 
 

@@ -3,6 +3,7 @@
 Whoever writes for an attempt names it, and is turned away once another one has taken over.
 """
 
+import datetime as dt
 import logging
 from typing import Any
 
@@ -21,6 +22,7 @@ from runs.verdicts import settle
 log = logging.getLogger(__name__)
 
 SUPERVISE = "runs.tasks.supervise"
+TROUBLE_PAUSE = dt.timedelta(seconds=15)
 
 
 class DeviceBusyError(Exception):
@@ -37,10 +39,14 @@ def assign_run(*, run_id: int, attempt: int, queue: str) -> bool:
     return True
 
 
-def take_back(*, run_id: int, attempt: int, queue: str) -> bool:
-    """Let a run wait again that was handed to a device's queue and not begun there."""
+def take_back(*, run_id: int, attempt: int, queue: str, why: str = "") -> bool:
+    """Let a run wait again that was handed to a device's queue and not begun there.
+
+    ``why`` names a trouble that would come again at once: it then waits a little.
+    """
     handed_out = Run.objects.filter(pk=run_id, attempt=attempt, status=Status.QUEUED, assigned_to=queue)
-    return bool(handed_out.update(assigned_to="", assigned_at=None))
+    pause = {"not_before": timezone.now() + TROUBLE_PAUSE, "reason": why} if why else {}
+    return bool(handed_out.update(assigned_to="", assigned_at=None, **pause))
 
 
 def claim_run(
@@ -203,7 +209,8 @@ def finish_attempt(
             holding, status, phase="finished", reason=reason, error=error, finished_at=now, stop_now=False
         )
         DeviceLease.objects.filter(run_id=attempt.run_id, attempt=attempt.number).delete()
-        if held or attempt.finished_at is None:
+        # Another one that ended it meanwhile has said how; only who holds the run may correct that.
+        if held or Attempt.objects.filter(pk=attempt.pk, finished_at=None).exists():
             attempt.status = status if held else Status.LOST
             # What the feeder noted of a damaged journal stays.
             attempt.reason = "; ".join(filter(None, [reason, attempt.reason]))
@@ -211,6 +218,9 @@ def finish_attempt(
             attempt.failure, attempt.exit_code, attempt.finished_at = failure[:200], exit_code, now
             names = ["status", "reason", "cause", "failure", "exit_code", "finished_at"]
             attempt.save(update_fields=names)
+        if held and cause == Cause.NO_START and attempt.number == 1:
+            # It left no file that would bind it to this host's folder.
+            Run.objects.filter(pk=attempt.run_id).update(store="")
         if held:
             audit(attempt.run_id, status, attempt=attempt.number, reason=reason, cause=cause)
     if held and "reproduces" in attempt.run.params:

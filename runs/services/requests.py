@@ -105,8 +105,10 @@ def requeue_run(run: Run, *, actor: Actor = None) -> Run:
     if run.status == Status.QUEUED:
         with transaction.atomic():
             waiting = Run.objects.filter(pk=run.pk, status=Status.QUEUED, attempt=run.attempt)
-            if waiting.update(assigned_to="", assigned_at=None, not_before=None):
-                audit(run, "requeued", actor, attempt=run.attempt)
+            waiting = waiting.exclude(assigned_to=FOREGROUND)
+            if not waiting.update(assigned_to="", assigned_at=None, not_before=None):
+                raise ConflictError(f"Run {run.pk} is {run.status}, and its own command will start it.")
+            audit(run, "requeued", actor, attempt=run.attempt)
         run.refresh_from_db()
         return run
     if run.status not in INTERRUPTED:

@@ -8,12 +8,23 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from runs import services
-from runs.deliveries import recall, recall_all, recall_stale, release_deliveries
+from runs.deliveries import (
+    UNCLAIMED_S,
+    recall,
+    recall_all,
+    recall_assigned,
+    recall_stale,
+    release_deliveries,
+)
 from runs.models import Run, Worker
 from runs.processes import hostname
 from runs.queueing import queue_name
 from runs.states import Status
 from runs.tests.support import fresh, make_run, run_in
+from runs.tests.test_reaper import Clock, clock
+from runs.watching import Watch
+
+__all__ = ["clock"]
 
 pytestmark = pytest.mark.django_db
 
@@ -63,27 +74,65 @@ def test_a_run_that_was_claimed_is_not_taken_back():
     assert fresh(run).status == Status.RUNNING
 
 
-def test_a_run_whose_task_vanished_waits_again():
-    lost, held = handed_out(), handed_out(queue_name(hostname(), "cpu:1"))
-    OrmQ.objects.filter(key=QUEUE).delete()
-    recall_stale(host=hostname())
-    assert fresh(lost).assigned_to == QUEUE
-    Run.objects.update(assigned_at=timezone.now() - dt.timedelta(minutes=5))
-    recall_stale(host=hostname())
-    assert (fresh(lost).assigned_to, fresh(held).assigned_to != "") == ("", True)
+def watched(clock: Clock, seconds: float = UNCLAIMED_S + 1) -> None:
+    """Look for stale deliveries now and after so many seconds."""
+    watch = Watch(clock)
+    recall_stale(watch=watch)
+    clock.now += seconds
+    recall_stale(watch=watch)
 
 
-def test_a_run_whose_command_died_before_it_began_is_stopped():
+@pytest.mark.parametrize("fetched", [False, True], ids=["its task vanished", "its task was fetched"])
+@pytest.mark.parametrize("host", [hostname(), "a-host-that-is-gone"])
+def test_a_run_that_nobody_begins_waits_again(clock, fetched, host):
+    run = handed_out(queue_name(host, "cpu:0"))
+    if fetched:
+        OrmQ.objects.update(lock=later())
+    else:
+        OrmQ.objects.all().delete()
+    watched(clock, UNCLAIMED_S - 1)
+    assert fresh(run).assigned_to
+    watched(clock)
+    assert (fresh(run).assigned_to, run.status) == ("", Status.QUEUED)
+    assert not OrmQ.objects.exists()
+
+
+def test_a_run_that_is_handed_out_anew_gets_its_time_anew(clock):
+    run, watch = handed_out(), Watch(clock)
+    recall_stale(watch=watch)
+    clock.now += UNCLAIMED_S - 1
+    recall(queue=QUEUE)
+    assert services.assign_run(run_id=run.pk, attempt=1, queue=QUEUE)
+    recall_stale(watch=watch)
+    clock.now += 2
+    recall_stale(watch=watch)
+    assert fresh(run).assigned_to == QUEUE
+
+
+def test_a_run_whose_command_died_before_it_began_is_stopped(clock):
     run = make_run()
     services.enqueue_run(run, deliver=False)
-    recall_stale(host=hostname())
+    watched(clock, UNCLAIMED_S - 1)
     assert fresh(run).status == Status.QUEUED
-    Run.objects.update(assigned_at=timezone.now() - dt.timedelta(minutes=5))
-    recall_stale(host=hostname())
+    watched(clock)
     assert (fresh(run).status, run.reason) == (
         Status.STOPPED,
         "the command that was to supervise it ended before it began",
     )
+
+
+def test_a_run_that_its_command_restarts_later_is_left_to_it(clock):
+    run = make_run()
+    services.enqueue_run(run, deliver=False, not_before=later())
+    watched(clock)
+    assert fresh(run).status == Status.QUEUED
+
+
+def test_a_drain_takes_back_what_was_handed_out_and_not_begun():
+    run, other = handed_out(), handed_out(queue_name("elsewhere", "cpu:0"))
+    assert recall_assigned(host=hostname()) == 1
+    assert (fresh(run).assigned_to, fresh(other).assigned_to != "") == ("", True)
+    assert recall_assigned(host=hostname()) == 0
 
 
 def test_jobs_that_a_dead_worker_had_fetched_are_delivered_again():
@@ -94,6 +143,14 @@ def test_jobs_that_a_dead_worker_had_fetched_are_delivered_again():
 
 
 def test_the_jobs_of_a_live_worker_stay_with_it():
-    Worker.objects.create(host=hostname(), pid=os.getpid(), beat_at=timezone.now())
     OrmQ.objects.create(key="housekeeping", payload="a job", lock=later())
-    assert release_deliveries(queue="housekeeping") == 0
+    for host in (hostname(), "elsewhere"):
+        Worker.objects.all().delete()
+        Worker.objects.create(host=host, pid=os.getpid(), beat_at=timezone.now())
+        assert release_deliveries(queue="housekeeping") == 0
+
+
+def test_a_fresh_heartbeat_of_a_worker_whose_process_is_dead_counts_for_nothing():
+    OrmQ.objects.create(key="housekeeping", payload="a job", lock=later())
+    Worker.objects.create(host=hostname(), pid=2**22 - 3, started_ticks=1.0, beat_at=timezone.now())
+    assert release_deliveries(queue="housekeeping") == 1

@@ -3,11 +3,12 @@
 import json
 import shutil
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from runs import services
+from runs import checkpointing, services
 from runs.ingest import ingest_attempt
 from runs.journal import JournalRecorder
 from runs.journal_header import journal_header
@@ -51,7 +52,7 @@ def record(attempt, tmp_path, *, first=1, steps=5, end="completed"):
     for step in range(first, first + steps):
         recorder.metrics(step, {"train/loss": 1.0 / step, "train/step_time": 0.1})
     step = first + steps - 1
-    recorder.checkpoint(checkpoint_info(tmp_path / "checkpoints", step))
+    recorder.checkpoint(checkpoint_info(Path(attempt.run.checkpoint_dir), step))
     recorder.evaluation(evaluation_report(step))
     if end:
         recorder.end(end, step=step, final_loss=0.2, params_hash="f" * 64, reason="")
@@ -398,3 +399,22 @@ def test_the_command_import_journal_tells_what_it_did(attempt, tmp_path):
     assert f"Nothing new: attempt 1 of run {run.pk} is here" in out.getvalue()
     with pytest.raises(CommandError, match="There is no journal at"):
         call_command("import_journal", str(tmp_path / "nowhere"))
+
+
+def test_a_path_that_may_be_another_runs_here_is_no_checkpoint_of_the_imported_one(attempt, tmp_path):
+    """A journal without a header, of a machine whose folders have the same names as here."""
+    victim = checkpoint_info(tmp_path / "another run", 9)
+    recorder = JournalRecorder(journal_path(attempt), stop_asked=lambda: False)
+    recorder.checkpoint(victim)
+    recorder.end("completed", step=9)
+    folder = carried_away(attempt, tmp_path, forget=False)
+    run = attempt.run
+    finish(attempt, Status.LOST)
+    import_journal(folder, run=run, attempt=1)
+    row = Checkpoint.objects.get(run=run)
+    assert row.removed_at is not None
+    Checkpoint.objects.update(removed_at=None)
+    for change in (checkpointing.delete, lambda row: checkpointing.pin(row, pinned=True)):
+        with pytest.raises(ConflictError, match="no folder of that run here"):
+            change(Checkpoint.objects.get(run=run))
+    assert Path(victim.path).is_dir()

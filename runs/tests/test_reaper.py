@@ -13,7 +13,7 @@ from runs import services
 from runs.models import Attempt, DeviceLease, MetricPoint, Run, Worker
 from runs.processes import boot_id, hostname, is_alive, started_at
 from runs.reaper import (
-    LONGEST_PAUSE_S,
+    LEFT_S,
     ORPHAN_GRACE_S,
     SIGN_IN_S,
     SILENT_ELSEWHERE_S,
@@ -23,7 +23,8 @@ from runs.reaper import (
 )
 from runs.states import SUPERVISED, Cause, Status
 from runs.stopping import SUPERVISOR_DIED
-from runs.tests.support import claim, fresh, journal, release_device, run_in
+from runs.tests.support import claim, fresh, journal, journal_path, release_device, run_in
+from runs.watching import LONGEST_PAUSE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -106,9 +107,30 @@ def test_a_run_whose_supervisor_died_is_lost_and_its_journal_is_stored(dead_pid,
 
 def test_a_run_that_is_supervised_is_left_alone_whatever_its_heartbeat_says(clock):
     run = run_in(Status.RUNNING)
+    Attempt.objects.update(child_pid=os.getpid(), child_started=started_at(os.getpid()))
     Run.objects.update(heartbeat_at=timezone.now() - dt.timedelta(days=2))
     assert watch(Reaper(clock=clock), clock, 3600) == []
     assert fresh(run).status == Status.RUNNING
+
+
+def test_a_supervisor_that_lives_but_has_left_its_run_does_not_keep_it_at_work(clock, dead_pid):
+    run = supervised(child_pid=dead_pid, child_started=1.0)
+    reaper = Reaper(clock=clock)
+    assert watch(reaper, clock, LEFT_S - 1) == []
+    beat(run, 1)
+    assert watch(reaper, clock, LEFT_S - 1) == []
+    assert [lost.pk for lost in watch(reaper, clock, 5)] == [run.pk]
+    assert fresh(run).reason == "its supervisor left it"
+
+
+def test_an_attempt_that_cannot_be_ended_keeps_no_other_from_being_ended(dead_pid):
+    first = supervised(supervisor_pid=dead_pid, supervisor_started=1.0)
+    journal_path(Attempt.objects.get()).mkdir(parents=True)
+    release_device()
+    second = run_in(Status.STARTING)
+    Attempt.objects.filter(run=second).update(supervisor_pid=dead_pid, supervisor_started=1.0)
+    assert [lost.pk for lost in reap_here()] == [second.pk]
+    assert fresh(first).status == Status.STARTING
 
 
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.QUEUED, Status.STOPPED, Status.COMPLETED])

@@ -8,7 +8,7 @@ from django.utils import timezone
 from runs import services
 from runs.endings import Circumstances
 from runs.finishing import finish
-from runs.models import Attempt, Run
+from runs.models import Attempt, Checkpoint, Run
 from runs.queueing import waiting_runs
 from runs.restarting import back_off
 from runs.states import Kind, Status
@@ -26,7 +26,7 @@ def restartable(times: int = 2, **facts) -> Run:
 def fail(run: Run, *, step: int = 0, failure: str = "ValueError: no", status: Status = Status.FAILED) -> None:
     """Let the current attempt come to a step and fail there."""
     fresh(run)
-    attempt = claim(run)
+    attempt = claim(run, outlives_supervisor=True)
     assert attempt is not None
     recorder = journal(attempt)
     if step:
@@ -122,3 +122,25 @@ def test_it_still_waits_in_the_queue_meanwhile():
     run = restartable()
     fail(run, step=3)
     assert list(waiting_runs()) == [run]
+
+
+def test_what_a_command_supervises_stays_with_that_command():
+    run = restartable()
+    attempt = claim(run)
+    assert attempt is not None
+    finish(attempt, Circumstances(exit_code=1))
+    assert (fresh(run).status, run.assigned_to) == (Status.QUEUED, services.FOREGROUND)
+
+
+def test_a_restart_starts_as_was_asked_until_there_is_a_checkpoint():
+    run = restartable(5)
+    fail(run, step=3)
+    services.request_stop(fresh(run))
+    services.resume_run(run, deliver=False, resume_path="/somewhere/2", allow_inexact=True)
+    fail(run)
+    assert (fresh(run).attempt, run.resume_attempt, run.params["allow_inexact"]) == (4, 4, 4)
+    Checkpoint.objects.create(
+        run=run, step=5, attempt=4, path="/somewhere/5", size_bytes=1, created_at=timezone.now()
+    )
+    fail(run, step=6)
+    assert (fresh(run).attempt, run.resume_attempt, run.params["allow_inexact"]) == (5, 4, 4)

@@ -64,7 +64,8 @@ CHANGES: dict[str, tuple[Callable[[Run], Any], dict[Status, Status]]] = {
     "mark as stopped": (services.mark_stopped, dict.fromkeys([*SUPERVISED, S.LOST], S.STOPPED)),
     "requeue": (
         services.requeue_run,
-        dict.fromkeys([S.QUEUED, S.STOPPED, S.FAILED, S.LOST], S.QUEUED),
+        # A queued one that its command supervises is left to that command.
+        dict.fromkeys([S.STOPPED, S.FAILED, S.LOST], S.QUEUED),
     ),
     "revive": (revive, {S.LOST: S.RUNNING}),
     "finish late": (finish_late, {**dict.fromkeys(SUPERVISED, S.COMPLETED), S.LOST: S.COMPLETED}),

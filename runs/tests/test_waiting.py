@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from runs import services
-from runs.models import HostDevice, Run
+from runs.models import Checkpoint, HostDevice, Run
 from runs.queueing import fitting_runs, queue_name, set_priority
 from runs.states import Status
 from runs.store import store_id
@@ -100,7 +100,11 @@ def test_what_began_on_one_model_of_gpu_waits_for_it(machine):
     make_device(kind="gpu", name="H100")
     run = queued(device=GPU)
     assert "free" in waiting_reason(run)
-    assert "began on A100 and goes on only on that model" in waiting_reason(changed(run, attempt=2))
+    # An attempt that came to no checkpoint binds it to nothing.
+    assert "free" in waiting_reason(changed(run, attempt=2))
+    facts = {"path": "/x/5", "size_bytes": 1, "created_at": timezone.now()}
+    Checkpoint.objects.create(run=run, step=5, attempt=1, **facts)
+    assert "began on A100 and goes on only on that model" in waiting_reason(run)
 
 
 def test_trouble_of_every_device_is_named(machine):
