@@ -12,11 +12,11 @@ from runs import services
 from runs.creating import create_run
 from runs.devices import Device, resolve_device
 from runs.follow import Follower
+from runs.foreground import SupervisorThread
 from runs.models import Run
 from runs.reaper import reap_here
 from runs.selectors import live_workers
 from runs.states import Kind, Status
-from runs.supervisor import SupervisorThread
 from training.config import TrainConfig, make_config, parse_overrides
 from training.errors import ConfigError
 from tunix_site.commands import TunixCommand, add_flag

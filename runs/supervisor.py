@@ -11,14 +11,13 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.utils import timezone
 
 from runs import services
@@ -243,7 +242,7 @@ class Supervision:
             except Exception:
                 failures += 1
                 log.exception("%s could not be ended (try %d)", self.attempt, failures)
-                _drop_connection()
+                drop_connection()
                 outcome = None
             if outcome is not None:
                 return outcome
@@ -262,7 +261,7 @@ class Supervision:
             if not self.in_trouble:
                 log.warning("%s: not told, training goes on (%s)", self.attempt, error)
             self.in_trouble = True
-            _drop_connection()
+            drop_connection()
             return None
         if self.in_trouble:
             log.warning("%s: told again", self.attempt)
@@ -291,7 +290,7 @@ def disown(pid: int) -> None:
             left.filter(outlives_supervisor=True).update(supervisor_pid=None, supervisor_started=None)
         except Exception:
             log.exception("what this process supervised could not be given up yet")
-            _drop_connection()
+            drop_connection()
             time.sleep(BEAT_S)
         else:
             return
@@ -308,48 +307,9 @@ def _already_asked(attempt: Attempt) -> float | None:
     return time.monotonic() - min(max(waited, 0.0), settings.TUNIX_STOP_GRACE_SECONDS)
 
 
-def _drop_connection() -> None:
+def drop_connection() -> None:
     """Close a broken connection, so that the next query opens a new one."""
     if connection.in_atomic_block:
         return
     with contextlib.suppress(Exception):
         connection.close()
-
-
-class SupervisorThread(threading.Thread):
-    """Supervises one attempt beside the main thread, for ``--foreground``."""
-
-    def __init__(self, run_id: int, attempt: int) -> None:
-        super().__init__(name=f"supervise-{run_id}", daemon=True)
-        self._ids = (run_id, attempt)
-        self.error: Exception | None = None
-        self.claimed: Status | None = None
-
-    def run(self) -> None:
-        """Supervise, restarts included; what goes wrong is kept in ``error`` for the main thread."""
-        run_id, number = self._ids
-        try:
-            while True:
-                self.claimed = supervise(run_id, number)
-                again = _restart_due(run_id, number)
-                if again is None:
-                    return
-                number = again
-        except Exception as error:
-            self.error = error
-        finally:
-            close_old_connections()
-            connection.close()
-
-
-def _restart_due(run_id: int, number: int) -> int | None:
-    """Wait for the restart of a run that a command supervises; give its attempt, None where there is none."""
-    while True:
-        with contextlib.suppress(*OUTAGES):
-            run = Run.objects.filter(pk=run_id, attempt__gt=number, assigned_to=services.FOREGROUND).first()
-            if run is None or run.status != Status.QUEUED:
-                return None
-            if run.not_before is None or run.not_before <= timezone.now():
-                return run.attempt
-        _drop_connection()
-        time.sleep(BEAT_S)

@@ -16,13 +16,14 @@ from django.utils import timezone
 from runs import finishing, services, supervisor, tasks
 from runs.child_process import FoundChild
 from runs.endings import Circumstances
+from runs.foreground import SupervisorThread
 from runs.ingest import ingest_attempt
 from runs.journal import JOURNAL_NAME
 from runs.models import Attempt, Checkpoint, DeviceLease, MetricPoint
 from runs.processes import boot_id, started_at
 from runs.reaper import Reaper
 from runs.states import Cause, Status
-from runs.supervisor import TRIES, Supervision, SupervisorThread, adopt, disown
+from runs.supervisor import TRIES, Supervision, adopt, disown
 from runs.tests.support import (
     checkpoint_info,
     claim,

@@ -11,9 +11,10 @@ from runs import services
 from runs.child_environment import child_environment
 from runs.devices import Device
 from runs.exit_record import EXIT_STALE
+from runs.foreground import SupervisorThread
 from runs.models import Attempt, DeviceLease, Run
 from runs.states import Status
-from runs.supervisor import SupervisorThread, supervise
+from runs.supervisor import supervise
 from runs.tasks import supervise as task
 from runs.tests.support import fresh, make_run, run_in, start_manage, wait_until
 
