@@ -61,7 +61,9 @@ class TrainerWatch(threading.Thread):
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
                 with contextlib.suppress(OSError):
-                    if b"execute_run" in (entry / "cmdline").read_bytes():
+                    # A trainer leads a session; what it forks looks like it until it is another program.
+                    leads = (entry / "stat").read_text().rpartition(")")[2].split()[3] == entry.name
+                    if leads and b"execute_run" in (entry / "cmdline").read_bytes():
                         yield int(entry.name)
 
     def _is_ours(self, pid: int) -> bool:
@@ -104,7 +106,8 @@ def journal_step(run: Run, *, attempt: int | None = None) -> int:
     """The newest step in an attempt's journal, read without the database."""
     path = run.attempt_directory(attempt or run.attempt) / "metrics.jsonl"
     with contextlib.suppress(OSError):
-        data = path.read_bytes()[-4000:].split(b"\n")
+        # A checkpoint's line alone may take some thousand bytes.
+        data = path.read_bytes()[-100_000:].split(b"\n")
         for line in reversed(data[1:-1]):
             with contextlib.suppress(ValueError):
                 event = json.loads(line)
