@@ -1,5 +1,7 @@
 """Every verb in the admin, on the list and on the form, for those who may."""
 
+from pathlib import Path
+
 import pytest
 from django.contrib.admin import ActionLocation
 from django.contrib.admin.sites import site as admin_site
@@ -124,9 +126,9 @@ def test_the_queue_is_ordered_from_the_list(operating):
     assert "no place" in on_list(operating, "move", runs[1], confirmed="1", where="away")
 
 
-def test_checkpoints_are_pinned_and_forked_from_their_list(operating, tmp_path):
+def test_checkpoints_are_pinned_and_forked_from_their_list(operating):
     run = run_in(Status.COMPLETED, config={"steps": 20})
-    row = checkpoint_row(run, tmp_path, 5)
+    row = checkpoint_row(run, Path(run.checkpoint_dir), 5)
     form = {"_selected_action": [str(row.pk)]}
     address = reverse("admin:runs_checkpoint_changelist")
     for action in ("pin", "unpin", "fork"):

@@ -3,76 +3,33 @@
 import json
 import shutil
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from runs import checkpointing, services
+from runs import services
 from runs.ingest import ingest_attempt
 from runs.journal import JournalRecorder
 from runs.journal_header import journal_header
 from runs.journal_import import import_journal
-from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run, Sample
+from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run
 from runs.states import Cause, Kind, Status
+from runs.tests.journal_import_support import attempt, carried_away, dataset, everything, record
 from runs.tests.support import (
-    checkpoint_info,
     claim,
-    evaluation_report,
     finish,
     fresh,
     journal_path,
-    make_dataset,
     make_run,
     release_device,
     start,
 )
-from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, UserError
+from tunix_site.errors import ConflictError, UserError
 from tunix_site.models import AuditEvent
 
+__all__ = ["attempt", "dataset"]
+
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def dataset():
-    return make_dataset()
-
-
-@pytest.fixture
-def attempt(dataset):
-    return start(make_run(dataset=dataset, name="far away"))
-
-
-def record(attempt, tmp_path, *, first=1, steps=5, end="completed"):
-    recorder = JournalRecorder(
-        journal_path(attempt), stop_asked=lambda: False, header=journal_header(attempt.run, attempt)
-    )
-    recorder.phase("training", first)
-    recorder.resumed(first - 1)
-    for step in range(first, first + steps):
-        recorder.metrics(step, {"train/loss": 1.0 / step, "train/step_time": 0.1})
-    step = first + steps - 1
-    recorder.checkpoint(checkpoint_info(Path(attempt.run.checkpoint_dir), step))
-    recorder.evaluation(evaluation_report(step))
-    if end:
-        recorder.end(end, step=step, final_loss=0.2, params_hash="f" * 64, reason="")
-    (journal_path(attempt).parent / "log.txt").write_text("its log\n")
-
-
-def carried_away(attempt, tmp_path, *, forget=True):
-    """Bring the attempt's folder to a place of its own; with ``forget`` this site never saw the run."""
-    folder = tmp_path / f"usb-{attempt.number}"
-    shutil.copytree(journal_path(attempt).parent, folder / f"attempt-{attempt.number}")
-    if forget:
-        shutil.rmtree(attempt.run.directory)
-        attempt.run.delete()
-    return folder / f"attempt-{attempt.number}"
-
-
-def everything():
-    """All rows that a run leaves, to see that nothing changed."""
-    models = (Run, Attempt, MetricPoint, Checkpoint, Evaluation, Sample, AuditEvent)
-    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 def test_a_run_of_another_machine_comes_in_whole_and_only_once(attempt, dataset, tmp_path):
@@ -244,86 +201,6 @@ def test_an_older_database_goes_on_to_the_attempt_that_it_never_saw(two_attempts
         import_journal(two_attempts[1])
 
 
-def test_another_journal_of_the_same_attempt_is_refused_and_named(attempt, tmp_path):
-    record(attempt, tmp_path)
-    folder = carried_away(attempt, tmp_path, forget=False)
-    finish(attempt, Status.LOST)
-    file = folder / "metrics.jsonl"
-    file.write_bytes(file.read_bytes().replace(b'"s":5', b'"s":6'))
-    with pytest.raises(ConflictError, match=r"differs from .* at byte \d+"):
-        import_journal(folder)
-
-
-def test_a_shorter_copy_of_a_journal_replaces_nothing(attempt, tmp_path):
-    record(attempt, tmp_path)
-    folder = carried_away(attempt, tmp_path, forget=False)
-    whole = journal_path(attempt).read_bytes()
-    finish(attempt, Status.LOST)
-    (folder / "metrics.jsonl").write_bytes(whole[: len(whole) // 2])
-    assert import_journal(folder).status == "completed"
-    assert journal_path(attempt).read_bytes() == whole
-
-
-def test_an_older_journal_without_a_first_line_is_imported_into_the_run_that_is_named(attempt, tmp_path):
-    JournalRecorder(journal_path(attempt), stop_asked=lambda: False).metrics(1, {"train/loss": 1.0})
-    folder = carried_away(attempt, tmp_path, forget=False)
-    finish(attempt, Status.LOST)
-    with pytest.raises(InvalidInputError, match="Name the run with --run"):
-        import_journal(folder)
-    with pytest.raises(InvalidInputError, match="Name it with --attempt"):
-        import_journal(shutil.copy(folder / "metrics.jsonl", tmp_path / "bare.jsonl"), run=attempt.run)
-    assert import_journal(folder, run=attempt.run).stored == 1
-    assert import_journal(tmp_path / "bare.jsonl", run=attempt.run, attempt=1).stored == 0
-
-
-def test_what_contradicts_the_first_line_is_refused(attempt, tmp_path):
-    record(attempt, tmp_path)
-    finish(attempt, Status.LOST)
-    with pytest.raises(InvalidInputError, match="not of run"):
-        import_journal(journal_path(attempt), run=make_run())
-    with pytest.raises(InvalidInputError, match="is of attempt 1, not of attempt 2"):
-        import_journal(journal_path(attempt), attempt=2)
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"kind": "dance"}, "kind: "),
-        ({"uid": "7"}, "uid: "),
-        ({"attempt": 0}, "attempt: "),
-        ({"total_steps": -1}, "total_steps: "),
-        ({"config": {"steps": "many"}}, "config"),
-        ({"config": 3}, "config: "),
-    ],
-)
-def test_a_first_line_that_describes_no_run_is_refused(attempt, tmp_path, change, complaint):
-    header = {**journal_header(attempt.run, attempt), **change}
-    JournalRecorder(tmp_path / "metrics.jsonl", stop_asked=lambda: False, header=header)
-    before = everything()
-    with pytest.raises(InvalidInputError, match=complaint):
-        import_journal(tmp_path)
-    assert everything() == before
-
-
-def test_a_journal_of_a_newer_format_is_refused(attempt, tmp_path):
-    record(attempt, tmp_path)
-    file = journal_path(attempt)
-    [first, *_] = file.read_text().splitlines()
-    event = {**json.loads(first), "format": 99}
-    del event["i"], event["c"]
-    (tmp_path / "metrics.jsonl").write_text(json.dumps(event) + "\n")
-    with pytest.raises(InvalidInputError, match="has format 99; this site reads up to 2"):
-        import_journal(tmp_path)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"half a line", b"nonsense\n"])
-def test_what_is_no_journal_is_refused(tmp_path, content):
-    if content is not None:
-        (tmp_path / "metrics.jsonl").write_bytes(content)
-    with pytest.raises(NotFoundError if content is None else InvalidInputError):
-        import_journal(tmp_path)
-
-
 def test_a_run_whose_dataset_and_parent_are_not_here_says_so(attempt, tmp_path):
     finish(attempt)
     child = start(make_run(parent=attempt.run, parent_step=3, dataset=attempt.run.dataset))
@@ -399,22 +276,3 @@ def test_the_command_import_journal_tells_what_it_did(attempt, tmp_path):
     assert f"Nothing new: attempt 1 of run {run.pk} is here" in out.getvalue()
     with pytest.raises(CommandError, match="There is no journal at"):
         call_command("import_journal", str(tmp_path / "nowhere"))
-
-
-def test_a_path_that_may_be_another_runs_here_is_no_checkpoint_of_the_imported_one(attempt, tmp_path):
-    """A journal without a header, of a machine whose folders have the same names as here."""
-    victim = checkpoint_info(tmp_path / "another run", 9)
-    recorder = JournalRecorder(journal_path(attempt), stop_asked=lambda: False)
-    recorder.checkpoint(victim)
-    recorder.end("completed", step=9)
-    folder = carried_away(attempt, tmp_path, forget=False)
-    run = attempt.run
-    finish(attempt, Status.LOST)
-    import_journal(folder, run=run, attempt=1)
-    row = Checkpoint.objects.get(run=run)
-    assert row.removed_at is not None
-    Checkpoint.objects.update(removed_at=None)
-    for change in (checkpointing.delete, lambda row: checkpointing.pin(row, pinned=True)):
-        with pytest.raises(ConflictError, match="no folder of that run here"):
-            change(Checkpoint.objects.get(run=run))
-    assert Path(victim.path).is_dir()
