@@ -1,5 +1,6 @@
 """A run and its attempts."""
 
+import datetime as dt
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +9,15 @@ from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 from datasets_app.models import Dataset
 from runs.states import ALIVE, ENDED, INTERRUPTED, SUPERVISED, Cause, Kind, Status
 
 if TYPE_CHECKING:
     from runs.models.results import Evaluation
+
+LONGEST_SILENCE = dt.timedelta(seconds=60)
 
 
 class Run(models.Model):
@@ -123,6 +127,14 @@ class Run(models.Model):
     def is_supervised(self) -> bool:
         """Whether a supervisor holds the run."""
         return self.status in SUPERVISED
+
+    @property
+    def silence(self) -> dt.timedelta | None:
+        """How long a run at work has shown no life, where that is longer than a locked database explains."""
+        if not self.is_supervised or self.heartbeat_at is None:
+            return None
+        silent = timezone.now() - self.heartbeat_at
+        return silent if silent > LONGEST_SILENCE else None
 
     @property
     def is_ended(self) -> bool:

@@ -1,5 +1,7 @@
 """The pages of runs: what they show, that they escape it, and what they cost."""
 
+import datetime as dt
+
 import pytest
 from django.utils import timezone
 from django.utils.html import escape
@@ -269,3 +271,13 @@ def test_a_viewer_sees_no_buttons_and_may_not_act(client, viewer):
     assert b'name="action"' not in client.get(f"/runs/{run.pk}/").content
     assert client.post(f"/runs/{run.pk}/act/", {"action": "stop"}).status_code == 403
     assert fresh(run).status == Status.RUNNING
+
+
+def test_a_run_at_work_that_shows_no_life_says_so(page):
+    run = run_in(Status.RUNNING)
+    address = run.get_absolute_url()
+    assert "No sign of life" not in page(address)
+    Run.objects.update(heartbeat_at=timezone.now() - dt.timedelta(minutes=5))
+    assert "No sign of life since" in page(address)
+    Run.objects.update(status=Status.LOST)
+    assert "No sign of life" not in page(address)
