@@ -64,8 +64,8 @@ class WorkerProcess:
             signal.signal(number, lambda *_: self._stop())
         signal.signal(signal.SIGINT, lambda *_: self._interrupted())
         try:
-            # A row of an earlier process with this pid, with what that one was asked.
-            Worker.objects.filter(host=hostname(), pid=os.getpid()).delete()
+            # Rows of earlier ones, dead by now; one may have had this pid and been asked to drain.
+            Worker.objects.filter(host=hostname()).delete()
             released = recall_all(host=hostname()) + give_back_housekeeping()
             if released:
                 log.info("%d deliveries of an earlier worker are made again", released)
