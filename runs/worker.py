@@ -92,30 +92,36 @@ class WorkerProcess:
         self.draining_since = time.monotonic()
 
     def _tick(self) -> None:
-        try:
-            close_old_connections()
-            devices = HostDevice.objects.filter(host=hostname(), usable=True).values_list("key", flat=True)
-            self.clusters.tend(set(devices) | leased_keys(host=hostname()))
-            self._every(BEAT_S, self._beat)
-            self._every(REAP_S, self._reap)
-            if self.draining_since is not None:
-                self._drain()
-            else:
-                hand_out(host=hostname(), store=store_id(), queues=self.clusters.serving())
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("the database does not answer: %s", error)
-            # What was silent before may only have been as cut off as this process.
-            self.reaper.watch.forget()
-            connection.close()
-        except Exception:
-            # A mistake about one run must not keep all others from being served.
-            log.exception("a round of the worker failed, and it goes on")
+        """Make one round; what is not due yet is left out, and nothing that fails keeps the rest from it."""
+        close_old_connections()
+        rounds: tuple[tuple[Callable[[], object], float], ...] = (
+            (self._tend, 0.0),
+            (self._beat, BEAT_S),
+            (self._reap, REAP_S),
+            (self._drain if self.draining_since is not None else self._hand_out, 0.0),
+        )
+        for action, every in rounds:
+            name, now = action.__name__, time.monotonic()
+            if now < self._due.get(name, 0.0):
+                continue
+            self._due[name] = now + every
+            try:
+                action()
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("the database does not answer: %s", error)
+                # What was silent before may only have been as cut off as this process.
+                self.reaper.watch.forget()
+                connection.close()
+                return
+            except Exception:
+                log.exception("a part of the worker's round failed, and it goes on")
 
-    def _every(self, seconds: float, action: Callable[[], None]) -> None:
-        now = time.monotonic()
-        if now >= self._due.get(action.__name__, 0.0):
-            self._due[action.__name__] = now + seconds
-            action()
+    def _tend(self) -> None:
+        devices = HostDevice.objects.filter(host=hostname(), usable=True).values_list("key", flat=True)
+        self.clusters.tend(set(devices) | leased_keys(host=hostname()))
+
+    def _hand_out(self) -> None:
+        hand_out(host=hostname(), store=store_id(), queues=self.clusters.serving())
 
     def _beat(self) -> None:
         row, _ = Worker.objects.update_or_create(

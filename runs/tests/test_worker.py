@@ -17,6 +17,7 @@ from runs.queueing import queue_name
 from runs.selectors import live_workers
 from runs.states import Status
 from runs.tests.support import end_session, fresh, make_run, manage, run_in, start_manage, wait_until
+from runs.worker import WorkerProcess
 
 pytestmark = pytest.mark.usefixtures("process_database")
 
@@ -121,3 +122,22 @@ def test_each_device_has_a_cluster_and_each_cluster_one_device(start_worker, mon
     )
     assert sorted(devices) == ["", "cpu:0", "cpu:1", "cpu:2"]
     assert set(HostDevice.objects.values_list("key", flat=True)) == {"cpu:0", "cpu:1", "cpu:2"}
+
+
+@pytest.mark.django_db
+def test_a_part_of_a_round_that_fails_keeps_no_other_from_being_made():
+    made = []
+
+    class Round(WorkerProcess):
+        def _tend(self) -> None:
+            made.append("tend")
+
+        def _reap(self) -> None:
+            raise RuntimeError("a mistake about one run")
+
+        def _hand_out(self) -> None:
+            made.append("hand out")
+
+    Round()._tick()
+    assert made == ["tend", "hand out"]
+    assert Worker.objects.filter(pid=os.getpid()).exists()
