@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from runs.processes import hostname, started_at
 from runs.queueing import queue_name
 from runs.selectors import live_workers
 from runs.states import Status
+from runs.tests.fault_support import family
 from runs.tests.support import end_session, fresh, make_run, manage, run_in, start_manage, wait_until
 from runs.worker import WorkerProcess
 
@@ -141,3 +143,26 @@ def test_a_part_of_a_round_that_fails_keeps_no_other_from_being_made():
     Round()._tick()
     assert made == ["tend", "hand out"]
     assert Worker.objects.filter(pid=os.getpid()).exists()
+
+
+def test_what_is_left_of_a_cluster_whose_main_process_was_killed_is_ended(start_worker):
+    worker = start_worker()
+    main = children_of(worker.pid)[0]
+    rest = wait_until(lambda: family(main) - {main}, what="the processes of the cluster")
+    os.kill(main, signal.SIGKILL)
+    wait_until(lambda: not any(started_at(pid) for pid in rest), what="the end of the rest")
+    assert leave(worker) == 0
+
+
+def test_a_drain_takes_back_what_was_handed_out_and_leaves_after_two_quiet_rounds():
+    run = make_run()
+    services.enqueue_run(run)
+    assert services.assign_run(run_id=run.pk, attempt=1, queue=queue_name(hostname(), "cpu:0"))
+    worker = WorkerProcess()
+    worker.draining_since = time.monotonic()
+    left = []
+    for _ in range(3):
+        worker._drain()
+        left.append(worker.stop.is_set())
+    assert left == [False, False, True]
+    assert (fresh(run).status, run.assigned_to) == (Status.QUEUED, "")
