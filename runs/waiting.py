@@ -26,27 +26,27 @@ def waiting_reason(run: Run) -> str:
     return waiting_reasons([run]).get(run.pk, "")
 
 
-def waiting_reasons(runs: Sequence[Run]) -> dict[int, str]:
+def waiting_reasons(runs: Sequence[Run], *, scene: "Scene | None" = None) -> dict[int, str]:
     """Say why each of the runs waits; those that do not are left out.
 
-    A handful of queries, however many runs there are.
+    A handful of queries, however many runs there are; none where the caller has looked already.
     """
     queued = [run for run in runs if run.status == Status.QUEUED]
     if not queued:
         return {}
-    scene = _Scene()
+    scene = scene or Scene()
     return {run.pk: scene.reason(run) for run in queued}
 
 
 @dataclass(slots=True)
-class _Holder:
+class Holder:
     """Who has a device: a run, and the seconds that it still needs where that can be told."""
 
     run: Run
     left: float | None
 
 
-class _Scene:
+class Scene:
     """Workers, devices, leases and the queue, as they are at one moment."""
 
     def __init__(self) -> None:
@@ -58,12 +58,12 @@ class _Scene:
         self.held = self._holders()
         self.queue = list(waiting_runs().only("id", "device_kind", "assigned_to", "not_before"))
         with_checkpoint = Checkpoint.objects.filter(run__status=Status.QUEUED)
-        self.begun = set(with_checkpoint.values_list("run", flat=True).distinct())
+        self.begun = set(with_checkpoint.values_list("run", flat=True).distinct()) if self.queue else set()
         # By queue: the run that is about to start there.
         self.promised = {row.assigned_to: row.pk for row in self.queue if row.assigned_to}
 
-    def _holders(self) -> dict[tuple[str, str], _Holder]:
-        leases = list(DeviceLease.objects.select_related("run"))
+    def _holders(self) -> dict[tuple[str, str], Holder]:
+        leases = list(DeviceLease.objects.select_related("run", "run__dataset").order_by("host", "device"))
         paces = dict(
             MetricPoint.objects.filter(
                 run__in=[lease.run_id for lease in leases],
@@ -75,7 +75,7 @@ class _Scene:
             .annotate(mean=Avg("value"))
         )
         return {
-            (lease.host, lease.device): _Holder(lease.run, _left(lease.run, paces.get(lease.run_id)))
+            (lease.host, lease.device): Holder(lease.run, _left(lease.run, paces.get(lease.run_id)))
             for lease in leases
         }
 

@@ -29,11 +29,11 @@ class Exported:
 type Row = tuple[str, int, float, float]
 
 
-def export_run(run: Run, *, format: str, folder: Path, simple: bool = False) -> Exported:
+def export_run(run: Run, *, format: str, folder: Path, exact: bool = False) -> Exported:
     """Write every point of a run that no later attempt has overtaken.
 
     The file comes into place whole or not at all, and replaces an older export of the same run.
-    ``simple``: TensorBoard values of 32 bits, for readers that know no tensors.
+    TensorBoard's own fast reader knows values of 32 bits alone; ``exact`` writes them with 64.
 
     Raises:
         InvalidInputError: when the run has no points.
@@ -49,7 +49,7 @@ def export_run(run: Run, *, format: str, folder: Path, simple: bool = False) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)
         with fresh.open("xb") as file:
-            count = WRITERS[format](file, _chain(first, rows), simple)
+            count = WRITERS[format](file, _chain(first, rows), exact)
         fresh.replace(target)
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror}.") from error
@@ -75,18 +75,18 @@ def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
     yield from rows
 
 
-def _write_tensorboard(file: BinaryIO, rows: Iterator[Row], simple: bool) -> int:
+def _write_tensorboard(file: BinaryIO, rows: Iterator[Row], exact: bool) -> int:
     count, last = 0, None
     for name, step, value, at in rows:
         if not count:
             file.write(framed(version_event(at)))
-        event = scalar_event(name, step=step, wall_time=at, value=value, first=name != last, simple=simple)
+        event = scalar_event(name, step=step, wall_time=at, value=value, first=name != last, exact=exact)
         file.write(framed(event))
         count, last = count + 1, name
     return count
 
 
-def _write_csv(file: BinaryIO, rows: Iterator[Row], _simple: bool) -> int:
+def _write_csv(file: BinaryIO, rows: Iterator[Row], _exact: bool) -> int:
     with _as_text(file) as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -97,7 +97,7 @@ def _write_csv(file: BinaryIO, rows: Iterator[Row], _simple: bool) -> int:
     return count
 
 
-def _write_jsonl(file: BinaryIO, rows: Iterator[Row], _simple: bool) -> int:
+def _write_jsonl(file: BinaryIO, rows: Iterator[Row], _exact: bool) -> int:
     count = 0
     with _as_text(file) as text:
         for name, step, value, at in rows:

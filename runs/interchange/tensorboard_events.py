@@ -210,12 +210,12 @@ def version_event(wall_time: float) -> bytes:
     return double_field(1, wall_time) + bytes_field(3, "brain.Event:2")
 
 
-def scalar_event(tag: str, *, step: int, wall_time: float, value: float, first: bool, simple: bool) -> bytes:
-    """Write one scalar: as a tensor of 64 bits, or where ``simple`` as the older field of 32 bits.
+def scalar_event(tag: str, *, step: int, wall_time: float, value: float, first: bool, exact: bool) -> bytes:
+    """Write one scalar: as the field of 32 bits that all readers know; where ``exact`` as a tensor of 64.
 
     ``first``: it is the first of its tag, and says to which plugin the tag belongs.
     """
-    if simple:
+    if not exact:
         content = float_field(2, value)
     else:
         content = bytes_field(

@@ -22,18 +22,16 @@ class Command(TunixCommand):
             "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write to"
         )
         parser.add_argument(
-            "--simple",
+            "--exact",
             action="store_true",
-            help="TensorBoard values as 32-bit simple_value, for readers that know no tensors",
+            help="TensorBoard values with 64 bits, which need tensorboard --load_fast=false",
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
         runs = [get_run(run_id=name) for name in dict.fromkeys(options["runs"])]
         done = []
         for run in runs:
-            one = export_run(
-                run, format=options["format"], folder=options["output"], simple=options["simple"]
-            )
+            one = export_run(run, format=options["format"], folder=options["output"], exact=options["exact"])
             self.say(f"Run {run.pk}: {one.points} points in {one.path}")
             done.append(one)
         return {"format": options["format"], "runs": [asdict(one) for one in done]}
