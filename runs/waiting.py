@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Avg, F
+from django.db.models import Avg, Exists, F, OuterRef
 from django.utils import timezone
 
 from runs.models import Checkpoint, DeviceLease, HostDevice, MetricPoint, Run, Worker
@@ -56,9 +56,10 @@ class Scene:
         hosts = {worker.host for worker in self.live}
         self.devices = list(HostDevice.objects.filter(host__in=hosts))
         self.held = self._holders()
-        self.queue = list(waiting_runs().only("id", "device_kind", "assigned_to", "not_before"))
-        with_checkpoint = Checkpoint.objects.filter(run__status=Status.QUEUED)
-        self.begun = set(with_checkpoint.values_list("run", flat=True).distinct()) if self.queue else set()
+        queue = waiting_runs().only("id", "device_kind", "assigned_to", "not_before")
+        with_begun = queue.annotate(has_begun=Exists(Checkpoint.objects.filter(run=OuterRef("pk"))))
+        self.queue = list(with_begun)
+        self.begun = {row.pk for row in self.queue if row.has_begun}
         # By queue: the run that is about to start there.
         self.promised = {row.assigned_to: row.pk for row in self.queue if row.assigned_to}
 

@@ -50,7 +50,8 @@ class Part:
 class DiskUse:
     """Sizes in bytes; ``at`` is when they were measured in Unix seconds, ``age`` how long that is ago.
 
-    Both are None while they are measured for the first time. ``free`` and ``total`` are of the disk of the artifacts, looked up now; None where that cannot be told.
+    Both are None while they are measured for the first time. ``free`` and ``total`` are of the disk of
+    the artifacts, looked up now; None where that cannot be told.
     """
 
     parts: list[Part]
@@ -124,7 +125,7 @@ class _Meter:
             if self.walk is None or self.walk.root != root:
                 self.walk = Walk(root)
             if self.walk.go_on(A_LOOK_S):
-                known = {"at": now, "sizes": self.walk.sizes}
+                known = {"at": now, "sizes": {"database": database_bytes(), **self.walk.sizes}}
                 self.walk = None
                 _remember(root, known)
             return known
@@ -139,9 +140,8 @@ def disk_use() -> DiskUse:
     """Tell how much room the site takes, and how old that figure is."""
     root, now = Path(settings.TUNIX_ARTIFACTS_DIR), time.time()
     known = _meter.look(root, now)
-    parts = [Part("database", "Database", size)] if (size := database_bytes()) is not None else []
-    if known is not None:
-        parts += [Part(name, label, known["sizes"].get(name, 0)) for name, label in MEASURED.items()]
+    named = {"database": "Database", **MEASURED}
+    parts = [Part(name, label, known["sizes"].get(name, 0)) for name, label in named.items()] if known else []
     total: int | None = None
     free: int | None = None
     with contextlib.suppress(OSError):
@@ -151,15 +151,14 @@ def disk_use() -> DiskUse:
     return DiskUse(parts, at, max(0.0, now - at) if at is not None else None, free, total)
 
 
-def database_bytes() -> int | None:
-    """Give the size of the database, on SQLite with what stands beside it; None where it does not tell."""
+def database_bytes() -> int:
+    """Give the size of the database, on SQLite with its log beside it."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
             return int(cursor.fetchone()[0])
     path = str(connection.settings_dict["NAME"])
-    sizes = [os.stat(file).st_size for file in (path, f"{path}-wal") if os.path.exists(file)]  # noqa: PTH116, PTH110
-    return sum(sizes) if sizes else None
+    return sum(file.stat().st_size for file in (Path(path), Path(f"{path}-wal")) if file.is_file())
 
 
 def _remembered(root: Path) -> dict[str, Any] | None:

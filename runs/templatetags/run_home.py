@@ -12,9 +12,10 @@ def summary(home: Home) -> str:
     """Say how much runs and waits, and which devices are free."""
     free = sum(1 for one in home.devices if one.run is None and one.device.usable and not one.device.trouble)
     running, waiting = len(home.running), home.waiting_count
+    devices = len(home.devices)
     words = [
         f"{running} run{'' if running == 1 else 's'} at work",
         f"{waiting} waiting",
-        f"{free} of {len(home.devices)} device{'' if len(home.devices) == 1 else 's'} free",
+        f"{free} of {devices} device{'' if devices == 1 else 's'} free" if devices else "no device at hand",
     ]
     return ", ".join(words)
