@@ -88,11 +88,12 @@ def _write_tensorboard(file: BinaryIO, rows: Iterator[Row], exact: bool) -> int:
 
 def _write_csv(file: BinaryIO, rows: Iterator[Row], _exact: bool) -> int:
     with _as_text(file) as text:
-        writer = csv.writer(text, lineterminator="\n")
+        # Names are quoted, for they may hold anything.
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_STRINGS)
         writer.writerow(COLUMNS)
         count = 0
         for name, step, value, at in rows:
-            writer.writerow((name, step, repr(value), repr(at)))
+            writer.writerow((name, step, value, at))
             count += 1
     return count
 
