@@ -109,7 +109,8 @@ class StepMeter:
             try:
                 ended[0].metrics.block_until_ready()
                 with self._changed:
-                    while self._pending and self._pending[0].metrics.is_ready():
+                    # The type stubs of JAX leave is_ready out.
+                    while self._pending and self._pending[0].metrics.is_ready():  # type: ignore[attr-defined]
                         ended.append(self._pending.popleft())
                         self._busy += 1
                 now = time.perf_counter()
