@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
-
-from runs.models import MetricPoint, Run, Sample
-from runs.series import UNITS
+from runs.metrics.curves import newest_points
+from runs.metrics.units import UNITS
+from runs.models import Run, Sample
 from runs.states import Kind
 from training.config import TrainConfig
 from training.decoding import Decoding
@@ -72,27 +71,21 @@ def chart_groups(run: Run | None) -> list[Chart]:
 
 
 def _device_charts(run: Run) -> list[tuple[str, list[str]]]:
-    wanted = [name for _, names in DEVICE_CHARTS for name in names]
-    points = MetricPoint.objects.filter(run=run, name__in=wanted, superseded=False)
-    there = set(points.order_by().values_list("name", flat=True).distinct())
+    there = newest_points(run, [name for _, names in DEVICE_CHARTS for name in names]).keys()
     return [
         (title, [name for name in names if name in there])
         for title, names in DEVICE_CHARTS
-        if there.intersection(names)
+        if not there.isdisjoint(names)
     ]
 
 
 def latest_values(run: Run) -> list[Latest]:
     """Give the newest point of each per-step metric."""
-    newest = MetricPoint.objects.filter(run=run, name=OuterRef("name"), superseded=False).order_by("-step")
-    rows = MetricPoint.objects.filter(
-        run=run, name__in=LATEST, superseded=False, pk=Subquery(newest.values("pk")[:1])
-    )
-    by_name = {row.name: row for row in rows}
+    newest = newest_points(run, list(LATEST))
     return [
-        Latest(name, label, by_name[name].value, UNITS.get(name, ""), by_name[name].step)
+        Latest(name, label, newest[name].last_value, UNITS.get(name, ""), newest[name].last_step)
         for name, label in LATEST.items()
-        if name in by_name
+        if name in newest
     ]
 
 

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_GET
 from runs import selectors
 from runs.differences import differences
 from runs.engine import engine_facts
-from runs.history import overtaken_count
 from runs.lineage import lineage
+from runs.metrics.history import overtaken_count
 from runs.models import Benchmark, Evaluation, Run
 from runs.presenting import (
     chart_groups,
