@@ -156,8 +156,8 @@ CROSS JOIN {sql.LAST_BUCKET}""",  # noqa: S608  numbers of ours and constants
 def _points(number: int, curve: Curve) -> Select:
     where, parameters = _where(curve, curve.first, curve.last)
     return (
-        f"SELECT * FROM (SELECT {number} AS number, p.step, p.value, p.at FROM runs_metricpoint p "
-        f"WHERE {where} AND p.id <= {curve.whole.newest} ORDER BY p.step, p.attempt) ordered",
+        f"""SELECT * FROM (SELECT {number} AS number, p.step, p.value, p.at FROM runs_metricpoint p
+WHERE {where} AND p.id <= {curve.whole.newest} ORDER BY p.step, p.attempt) ordered""",  # noqa: S608  numbers of ours and constants
         parameters,
     )
 
@@ -165,8 +165,8 @@ def _points(number: int, curve: Curve) -> Select:
 def _non_finite(number: int, curve: Curve) -> Select:
     where, parameters = _where(curve, curve.first, curve.last)
     return (
-        f"SELECT * FROM (SELECT {number} AS number, p.step FROM runs_metricpoint p "
-        f"WHERE {where} AND p.value IS NULL ORDER BY p.step LIMIT {MAX_NON_FINITE}) listed",
+        f"""SELECT * FROM (SELECT {number} AS number, p.step FROM runs_metricpoint p
+WHERE {where} AND p.value IS NULL ORDER BY p.step LIMIT {MAX_NON_FINITE}) listed""",  # noqa: S608  numbers of ours and constants
         parameters,
     )
 
