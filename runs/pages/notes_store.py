@@ -53,6 +53,8 @@ def save_notes(run: Run, *, text: str, version: str, actor: Actor = None) -> Sav
         raise InvalidInputError(f"Notes hold at most {LONGEST:,} characters; these have {len(text):,}.")
     if "\x00" in text:
         raise InvalidInputError(f"Character {text.index(chr(0)) + 1} of the notes is a NUL; take it out.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInputError("The notes hold half a surrogate pair, which is no whole character.")
     with transaction.atomic():
         present = Run.objects.filter(pk=run.pk).only("notes").first()
         if present is None:
