@@ -19,7 +19,7 @@ BEFORE, AFTER = 60, 240
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line as it is shown: ``parts`` are pieces of its text, each with whether it is what was looked for."""
+    """A line as it is shown: ``parts`` are pieces of its text, each with whether it was looked for."""
 
     number: int
     offset: int

@@ -12,7 +12,9 @@ from runs import selectors
 from runs.lineage import lineage
 from runs.models import Run
 from runs.pages.events import newest_events
-from runs.presenting import generation, latest_values, paired_samples
+from runs.pages.generation import generation
+from runs.pages.latest import latest_values
+from runs.presenting import paired_samples
 from runs.run_page import found_run, frame
 from runs.series import UNITS
 from runs.states import Kind

@@ -1,12 +1,15 @@
 """The tab of provenance: all that was recorded around a run, and what differs from another one."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs.differences import differences
 from runs.models import Run
-from runs.presenting import provenance_rows
 from runs.run_page import found_run, frame
 from tunix_site.auth import scope_required
 
@@ -29,6 +32,25 @@ def provenance(request: HttpRequest, run_id: int) -> HttpResponse:
         "diff_lines": diff_lines(str(run.provenance.get("git_diff") or "")),
     }
     return render(request, "runs/tab_provenance.html", context)
+
+
+def provenance_rows(run: Run) -> list[tuple[str, str]]:
+    """List the provenance as flat name and text; nested facts become dotted names.
+
+    Without what the page shows in a form of its own: the packages and the uncommitted changes.
+    """
+    facts = {name: value for name, value in run.provenance.items() if name not in {"installed", "git_diff"}}
+    return list(_flatten("", facts)) if facts else []
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _flatten(f"{prefix}.{name}" if prefix else str(name), item)
+    elif isinstance(value, list | dict):
+        yield prefix, json.dumps(value, ensure_ascii=False)
+    elif value not in (None, ""):
+        yield prefix, str(value)
 
 
 def diff_lines(text: str) -> list[tuple[str, str]]:

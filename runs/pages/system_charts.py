@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import Exists, OuterRef
+
 from runs.models import MetricPoint, Run
 from runs.series import UNITS
 
@@ -26,10 +28,16 @@ class SystemChart:
 
 
 def system_charts(run: Run) -> list[SystemChart]:
-    """List the charts that the run has points for. One look by the index for each series."""
+    """List the charts that the run has points for: one query, one look at the index for each series."""
+    names = [name for _, group in _GROUPS for name in group]
+    looks = {
+        f"has_{number}": Exists(MetricPoint.objects.filter(run=OuterRef("pk"), name=name))
+        for number, name in enumerate(names)
+    }
+    row = Run.objects.filter(pk=run.pk).values(**looks).first() or {}
+    there = {name for number, name in enumerate(names) if row.get(f"has_{number}")}
     charts = []
-    for title, names in _GROUPS:
-        there = [name for name in names if MetricPoint.objects.filter(run=run, name=name).exists()]
-        if there:
-            charts.append(SystemChart(title, ",".join(there), UNITS.get(there[0], "")))
+    for title, group in _GROUPS:
+        if shown := [name for name in group if name in there]:
+            charts.append(SystemChart(title, ",".join(shown), UNITS.get(shown[0], "")))
     return charts
