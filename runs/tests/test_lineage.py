@@ -183,7 +183,7 @@ def test_overtaken_evaluations_are_hidden_until_asked_for(admin_client):
     journal(attempt).resumed(5)
     journal(attempt).evaluation(evaluation_report(10))
     ingest_attempt(attempt)
-    url = attempt.run.get_absolute_url()
+    url = f"{attempt.run.get_absolute_url()}evaluations/"
     page = admin_client.get(url).content.decode()
     assert "Show 1 overtaken evaluation" in page
     assert 'class="overtaken"' not in page
