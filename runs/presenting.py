@@ -1,4 +1,4 @@
-"""Shape facts of runs for pages: chart groups, tables of config and provenance, samples side by side."""
+"""Shape facts of runs for pages: tables of config and provenance, samples side by side."""
 
 import json
 from collections.abc import Iterable
@@ -14,22 +14,6 @@ from runs.states import Kind
 from training.config import TrainConfig
 from training.decoding import Decoding
 
-# What the page draws, in order: title, and the series that share one chart.
-CHARTS: list[tuple[str, list[str]]] = [
-    ("Loss", ["train/loss", "eval/loss"]),
-    ("Throughput", ["train/tokens_per_second"]),
-    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
-    ("Step time", ["train/step_time"]),
-    ("Gradient norm", ["train/grad_norm"]),
-    ("Learning rate", ["train/learning_rate"]),
-]
-# Drawn below those, and only for a run that has such points.
-DEVICE_CHARTS: list[tuple[str, list[str]]] = [
-    ("Device: utilisation", ["system/gpu_utilisation", "system/gpu_throttled"]),
-    ("Device: memory", ["system/gpu_memory_used", "system/host_memory"]),
-    ("Device: power", ["system/gpu_power"]),
-    ("Device: temperature", ["system/gpu_temperature"]),
-]
 LATEST = {
     "train/loss": "Training loss",
     "train/tokens_per_second": "Throughput",
@@ -37,16 +21,6 @@ LATEST = {
     "train/grad_norm": "Gradient norm",
     "train/learning_rate": "Learning rate",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart of a page: its title, its series' names and their unit."""
-
-    title: str
-    names: str
-    unit: str
-    element_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +32,6 @@ class Latest:
     value: float | None
     unit: str
     step: int
-
-
-def chart_groups(run: Run | None) -> list[Chart]:
-    """List the charts for a training run (or for a comparison)."""
-    if run is not None and run.kind != "train":
-        return []
-    groups = [*CHARTS, *(_device_charts(run) if run is not None else [])]
-    return [
-        Chart(title, ",".join(names), UNITS.get(names[0], ""), f"chart-{number}")
-        for number, (title, names) in enumerate(groups)
-    ]
-
-
-def _device_charts(run: Run) -> list[tuple[str, list[str]]]:
-    wanted = [name for _, names in DEVICE_CHARTS for name in names]
-    points = MetricPoint.objects.filter(run=run, name__in=wanted, superseded=False)
-    there = set(points.order_by().values_list("name", flat=True).distinct())
-    return [
-        (title, [name for name in names if name in there])
-        for title, names in DEVICE_CHARTS
-        if there.intersection(names)
-    ]
 
 
 def latest_values(run: Run) -> list[Latest]:

@@ -141,6 +141,7 @@ class SeriesOut(Schema):
     max: list[float | None]
     count: list[int]
     non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
+    time: list[float] = Field(description="Unix seconds of the point, or of the last one of a bucket")
     attempt: int | None = Field(None, description="with superseded: the attempt that recorded it")
     superseded: bool | None = Field(None, description="true: a later attempt has overtaken these points")
     run_id: int | None = Field(None, description="there where this is the curve of a run it came from")

@@ -57,6 +57,7 @@ class Series:
     max: list[float | None] = field(default_factory=list)
     count: list[int] = field(default_factory=list)
     non_finite: list[int] = field(default_factory=list)
+    time: list[float] = field(default_factory=list)
     attempt: int | None = None
     superseded: bool | None = None
     run_id: int | None = None
@@ -154,7 +155,14 @@ def _read_one(points: QuerySet[MetricPoint], name: str, max_points: int) -> Seri
         points.order_by()
         .annotate(bucket=bucket)
         .values("bucket")
-        .annotate(mean=Avg("value"), low=Min("value"), high=Max("value"), n=Count("id"), last=Max("step"))
+        .annotate(
+            mean=Avg("value"),
+            low=Min("value"),
+            high=Max("value"),
+            n=Count("id"),
+            last=Max("step"),
+            at=Max("at"),
+        )
         .order_by("bucket")
     )
     series = Series(name, UNITS.get(name, ""), facts["n"])
@@ -164,6 +172,7 @@ def _read_one(points: QuerySet[MetricPoint], name: str, max_points: int) -> Seri
         series.min.append(row["low"])
         series.max.append(row["high"])
         series.count.append(row["n"])
+        series.time.append(row["at"].timestamp())
     series.non_finite = list(
         points.exclude(non_finite="").order_by("step").values_list("step", flat=True)[:1000]
     )
@@ -172,11 +181,12 @@ def _read_one(points: QuerySet[MetricPoint], name: str, max_points: int) -> Seri
 
 def _raw(points: QuerySet[MetricPoint], name: str) -> Series:
     series = Series(name, UNITS.get(name, ""), 0)
-    for step, value in points.order_by("step", "attempt").values_list("step", "value"):
+    for step, value, at in points.order_by("step", "attempt").values_list("step", "value", "at"):
         series.step.append(step)
         for column in (series.value, series.min, series.max):
             column.append(value)
         series.count.append(1)
+        series.time.append(at.timestamp())
         if value is None:
             series.non_finite.append(step)
     series.total_points = series.shown

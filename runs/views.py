@@ -9,13 +9,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.charts.groups import chart_groups
 from runs.differences import differences
 from runs.engine import engine_facts
 from runs.history import overtaken_count
 from runs.lineage import lineage
 from runs.models import Benchmark, Evaluation, Run
 from runs.presenting import (
-    chart_groups,
     config_rows,
     differing_rows,
     generation,
