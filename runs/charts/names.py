@@ -4,7 +4,7 @@ from django.db import connection
 
 from runs.models import Run
 
-# Steps from name to name along the index of the points, so that the cost lies with the names and not the points.
+# Goes from name to name along the index of the points: the cost lies with the names, not the points.
 _NAMES = """
 WITH RECURSIVE found(name) AS (
   SELECT MIN(name) FROM runs_metricpoint WHERE run_id = %s

@@ -8,14 +8,17 @@ export function percentile(sorted, percent) {
   return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
 }
 
-/** Give {low, high} of an axis that leaves `percent` of the values outside at each end; null where nothing is left.
+/** Give {low, high} of an axis that leaves `percent` of the least values outside below, and of the greatest above.
 
-    A margin of a twentieth is added on both sides. */
-export function clipRange(values, percent, logarithmic = false) {
-  const sorted = Float64Array.from(values.filter((value) => Number.isFinite(value) && !(logarithmic && value <= 0))).sort();
-  if (!percent || !sorted.length) return null;
-  const low = percentile(sorted, percent);
-  const high = percentile(sorted, 100 - percent);
+    For single points least and greatest are the same; a group of points counts with both. A margin of a twentieth is
+    added on both sides. Null where that leaves nothing to clip. */
+export function clipRange(least, greatest, percent, logarithmic = false) {
+  const [lows, highs] = [least, greatest].map((values) =>
+    Float64Array.from(values.filter((value) => Number.isFinite(value) && !(logarithmic && value <= 0))).sort(),
+  );
+  if (!percent || !lows.length || !highs.length) return null;
+  const low = percentile(lows, percent);
+  const high = percentile(highs, 100 - percent);
   if (!(high > low)) return null;
   if (logarithmic) {
     const factor = (high / low) ** 0.05;

@@ -3,6 +3,9 @@ import { stepRange } from "./chart-axes.js";
 import { keyOf, metricOf } from "./chart-series.js";
 import { readSeries } from "./chart-source.js";
 
+/** As many points as a wide screen can tell apart. */
+const DETAIL_POINTS = 2500;
+
 const owner = (series) => `${series.run_id}|${metricOf(series)}`;
 
 /** Whether a series holds groups of points, so that asking again can tell more. */
@@ -36,7 +39,7 @@ export function detailRequests(charts) {
 
 /** Read finer points for charts, and give them to each. */
 export async function readDetail(charts, signal) {
-  const answers = await Promise.all(detailRequests(charts).map((request) => readSeries(request.ids, { ...request, signal })));
+  const answers = await Promise.all(detailRequests(charts).map((request) => readSeries(request.ids, { ...request, most: DETAIL_POINTS, signal })));
   const found = new Map(answers.flat().map((series) => [owner(series), series]));
   for (const chart of charts) {
     const pairs = chart.series.filter((whole) => isCoarse(whole) && found.has(owner(whole)));

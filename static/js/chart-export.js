@@ -74,7 +74,7 @@ export function pictureOf(canvas, { title, unit, shapes, note, colours, font }) 
     const x = PADDING + (at % columns) * 260;
     const y = PADDING + LINE * (1.5 + Math.floor(at / columns));
     ctx.strokeStyle = style.colour;
-    ctx.lineWidth = 2.5;
+    ctx.lineWidth = style.width + 0.75;
     ctx.setLineDash(style.dash);
     ctx.beginPath();
     ctx.moveTo(x, y);

@@ -43,7 +43,9 @@ export function chartFrame(canvas, { title, unit }) {
   const log = smallButton("Log scale");
   const download = menu("Download");
   download.details.hidden = true;
-  head.append(heading, reset, log, download.details);
+  const buttons = element("span", "chart-buttons");
+  buttons.append(reset, log, download.details);
+  head.append(heading, buttons);
   const legend = element("ul", "chart-legend");
   legend.hidden = true;
   const marks = element("p", "chart-marks");

@@ -2,14 +2,14 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-function swatch({ colour, dash }) {
+function swatch({ colour, dash, width }) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 28 6");
   svg.setAttribute("width", "28");
   svg.setAttribute("height", "6");
   svg.setAttribute("aria-hidden", "true");
   const line = document.createElementNS(SVG, "line");
-  for (const [name, value] of Object.entries({ x1: 0, x2: 28, y1: 3, y2: 3, "stroke-width": 2.5, stroke: colour })) line.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ x1: 0, x2: 28, y1: 3, y2: 3, "stroke-width": width + 0.75, stroke: colour })) line.setAttribute(name, value);
   if (dash.length) line.setAttribute("stroke-dasharray", dash.join(" "));
   svg.append(line);
   return svg;

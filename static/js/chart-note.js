@@ -51,5 +51,5 @@ export function noteText({ shapes, limits }, { axis, smooth, clip, log, zoom }, 
     parts.push(`clipped to percentiles ${clip} to ${100 - clip} (${range}): ${several(outside, "shown point")} reach${outside === 1 ? "es" : ""} outside`);
   }
   if (zoom) parts.push("zoomed in");
-  return `${parts.join("; ")}.`;
+  return `${parts.join("; ")}.`.replace("….", "…");
 }

@@ -37,6 +37,8 @@ export function optionsOf({ view, drawn, colours }) {
     responsive: true,
     maintainAspectRatio: false,
     spanGaps: false,
+    // Room for a mark at the very end.
+    layout: { padding: { right: 6 } },
     interaction: { mode: "nearest", axis: "x", intersect: false },
     scales: {
       x: {

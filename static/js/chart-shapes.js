@@ -5,13 +5,19 @@ import { keyOf, labelOf, metricOf } from "./chart-series.js";
 import { smooth } from "./chart-smoothing.js";
 
 const FEW_POINTS = 40;
+const MANY_LINES = 8;
 
+/** Choose colour and dash of a line: each run has its own where there are several, else each metric.
+
+    A second metric of several runs shares the style of its run and is thinner. */
 function styleOf(series, all) {
-  if (series.colour !== undefined && !series.faint) return lineStyle(series.colour);
   const own = all.filter((one) => !one.faint);
+  const runs = [...new Set(own.map((one) => one.run_id))];
   // What is not the run's own curve has the colour of the metric that it belongs to, and stays behind it.
-  const index = own.findIndex((one) => (series.faint ? metricOf(one) === metricOf(series) : one === series));
-  return lineStyle(own[index]?.colour ?? index, series.faint);
+  const like = series.faint ? own.find((one) => metricOf(one) === metricOf(series)) : series;
+  const index = like?.colour ?? (runs.length > 1 ? runs.indexOf(like?.run_id) : own.indexOf(like));
+  const second = runs.length > 1 && metricOf(series) !== metricOf(own[0] ?? series);
+  return { ...lineStyle(index, series.faint), width: second ? 1 : 1.75 };
 }
 
 function shapeOf(series, state) {
@@ -57,9 +63,8 @@ export function shapesOf(state) {
   const shapes = state.series.map((series) => shapeOf(series, state));
   const { clip, log } = state.view;
   const visible = shapes.filter((shape) => !shape.hidden);
-  const limits = clip
-    ? clipRange(visible.flatMap((shape) => shape.seen.map((index) => shape.series.value[index])), clip, log)
-    : null;
+  const seen = (column) => visible.flatMap((shape) => shape.seen.map((index) => shape.series[column][index] ?? NaN));
+  const limits = clip ? clipRange(seen("min"), seen("max"), clip, log) : null;
   for (const shape of shapes) {
     const { value, min, max } = shape.series;
     const beyond = (index) => (min[index] ?? value[index]) < limits.low || (max[index] ?? value[index]) > limits.high;
@@ -69,22 +74,24 @@ export function shapesOf(state) {
 }
 
 /** Give the datasets that Chart.js draws of a shape: the line first, what lies behind it after. */
-export function datasetsOf(shape) {
-  const { colour, dash } = shape.style;
+export function datasetsOf(shape, _index, all) {
+  // Behind many lines everything else would be a fog.
+  const pale = all.length > MANY_LINES ? 0.4 : 1;
+  const { colour, dash, width } = shape.style;
   const { faint } = shape.series;
   const few = shape.seen.length <= FEW_POINTS;
   const base = { hidden: shape.hidden, tunixShape: shape, borderColor: colour, backgroundColor: colour };
-  const front = { ...base, label: shape.label, borderWidth: 1.75, borderDash: dash, order: faint ? 2 : 0, pointHoverRadius: 4 };
+  const front = { ...base, label: shape.label, borderWidth: width, borderDash: dash, order: faint ? 2 : 0, pointHoverRadius: 4 };
   const raw = { ...front, data: shape.value, pointRadius: few ? 2.5 : 0 };
   const sets = [raw];
   if (shape.smooth) {
     sets[0] = { ...front, data: shape.smooth, pointRadius: 0 };
-    const pale = withAlpha(colour, 0.3);
-    sets.push({ ...raw, borderColor: pale, backgroundColor: pale, borderWidth: 1, order: 3, pointHoverRadius: 0, behind: true });
+    const behind = withAlpha(colour, 0.3 * pale);
+    sets.push({ ...raw, borderColor: behind, backgroundColor: behind, borderWidth: 1, order: 3, pointHoverRadius: 0, behind: true });
   }
   if (shape.series.count.some((count) => count > 1)) {
     const edge = { ...base, borderWidth: 0, pointRadius: 0, pointHoverRadius: 0, order: 4, behind: true };
-    edge.backgroundColor = withAlpha(colour, shape.smooth ? 0.12 : 0.2);
+    edge.backgroundColor = withAlpha(colour, (shape.smooth ? 0.12 : 0.2) * pale);
     sets.push({ ...edge, label: `${shape.label} least`, data: shape.least, fill: false });
     sets.push({ ...edge, label: `${shape.label} greatest`, data: shape.greatest, fill: "-1" });
   }

@@ -55,20 +55,35 @@ export function placeText(axis, place) {
   return `step ${place}`;
 }
 
+/** Choose round numbers between two, about `most` of them, no closer than `least`. */
+export function roundTicks(from, to, most, least = 0) {
+  const wish = Math.max((to - from) / Math.max(1, most), least, Number.MIN_VALUE);
+  const power = 10 ** Math.floor(Math.log10(wish));
+  const span = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= wish * (1 - 1e-9) && one % (least || one) === 0) ?? 10 * power;
+  const ticks = [];
+  for (let at = Math.ceil(from / span); at * span <= to && ticks.length <= 2 * most + 1; at += 1) ticks.push(at * span);
+  return { span, ticks };
+}
+
 /** Give Chart.js what it needs to label an axis. */
 export function tickOptions(axis) {
-  if (axis !== "relative" && axis !== "wall") {
-    const callback = axis === "tokens" ? shortCount : (value) => Number(value).toLocaleString("en", { maximumFractionDigits: 3 });
-    return { ticks: { precision: axis === "step" ? 0 : undefined, callback } };
-  }
-  const say = axis === "relative" ? durationText : momentText;
+  const say = {
+    step: (value) => value.toLocaleString("en"),
+    relative: durationText,
+    wall: momentText,
+    tokens: shortCount,
+    epoch: (value) => Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 6 }),
+  }[axis];
+  const choose = axis === "relative" || axis === "wall" ? timeTicks : roundTicks;
   return {
     afterBuildTicks: (scale) => {
-      const { span, ticks } = timeTicks(scale.min, scale.max, Math.max(2, Math.floor(scale.width / 90)));
+      const most = Math.max(2, Math.floor(scale.width / 90));
+      const { span, ticks } = choose(scale.min, scale.max, most, axis === "step" || axis === "tokens" ? 1 : 0);
       scale.tunixSpan = span;
-      scale.ticks = ticks.map((value) => ({ value }));
+      // A view between two round numbers still needs its ends.
+      scale.ticks = (ticks.length ? ticks : [scale.min, scale.max]).map((value) => ({ value }));
     },
-    ticks: { callback: function sayTick(value) { return say(value, this.tunixSpan); } },
+    ticks: { callback(value) { return say(value, this.tunixSpan); } },
   };
 }
 

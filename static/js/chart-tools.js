@@ -50,6 +50,9 @@ export function chartTools(bar, settings, { change, reset }) {
     holder.append(box, ` ${sign} ${label}`);
     marks.append(holder);
   }
+  const marksReason = element("span", "", "of up to 4 runs");
+  marksReason.hidden = true;
+  marks.append(marksReason);
   const resetButton = smallButton("Reset zoom");
   const help = element("details", "chart-help");
   help.append(element("summary", "", "Keys and mouse"), element("p", "", `Drag over a chart to zoom in, double-click to show everything; all charts of the page move together. ${KEYS_TEXT}`));
@@ -77,7 +80,9 @@ export function chartTools(bar, settings, { change, reset }) {
 
   return {
     /** Say which axes cannot be drawn and why, and whether there is a zoom to reset. */
-    refresh({ reasons, zoomed, shown }) {
+    refresh({ reasons, zoomed, shown, marked }) {
+      for (const box of marks.querySelectorAll("input")) box.disabled = !marked && box.value !== "broken";
+      marksReason.hidden = marked;
       axis.select.value = shown;
       for (const option of axis.select.options) {
         const reason = reasons[option.value];

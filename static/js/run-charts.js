@@ -224,7 +224,7 @@ export class ChartSet {
       const { zoom } = this.sharedView();
       this.redraw({ axis, zoom });
     }
-    this.tools?.refresh({ reasons, zoomed: Boolean(this.sharedView().zoom), shown: axis });
+    this.tools?.refresh({ reasons, zoomed: Boolean(this.sharedView().zoom), shown: axis, marked: this.runs.length <= MARKED_RUNS });
   }
 
   /** Read finer points for the charts in view, a moment after the last change. */

@@ -1,4 +1,4 @@
-"""Every metric of a run finds its chart, the known ones first, at a cost that does not grow with the points."""
+"""Every metric of a run finds its chart, the known ones first."""
 
 import pytest
 from django.db import connection
