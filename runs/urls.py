@@ -3,6 +3,7 @@
 from django.urls import path
 
 from runs import views, views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
+from runs.charts import views as charts_views
 from runs.pages import (
     attempts,
     checkpoints,
@@ -23,6 +24,7 @@ urlpatterns = [
     path("queue/", views_fleet.queue, name="queue"),
     path("act/", views_verbs.act_on_many, name="act-many"),
     path("<int:run_id>/", overview.overview, name="detail"),
+    path("<int:run_id>/charts/", charts_views.run_charts, name="charts"),
     path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
     path("<int:run_id>/logs/", logs.logs, name="logs"),
     path("<int:run_id>/config/", config.config, name="config"),

@@ -8,10 +8,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.charts.groups import chart_groups
 from runs.differences import differences
 from runs.models import Benchmark, Run
 from runs.presenting import (
-    chart_groups,
     differing_rows,
 )
 from runs.selectors import live_workers

@@ -1,7 +1,6 @@
 """The first tab: the numbers that matter, the curves that people look at first, and what is new."""
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -9,9 +8,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.charts.groups import chart_groups
 from runs.lineage import lineage
-from runs.metrics.units import UNITS
-from runs.models import Run
 from runs.pages.events import newest_events
 from runs.pages.generation import generation
 from runs.pages.latest import latest_values
@@ -20,27 +18,11 @@ from runs.run_page import found_run, frame
 from runs.states import Kind
 from tunix_site.auth import scope_required
 
-# The curves that are looked at first; the tab of charts has all of them.
-KEY_CHARTS: Final = [
-    ("Loss", ["train/loss", "eval/loss"]),
-    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
-    ("Throughput", ["train/tokens_per_second"]),
-]
 SAMPLES_SHOWN: Final = 3
 EVENTS_SHOWN: Final = 5
 CHILDREN_SHOWN: Final = 20
 # What the one long page took in its address, and the tab that takes it now.
 MOVED: Final = {"evaluation": "samples", "verdict": "samples", "overtaken": "evaluations"}
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChart:
-    """A chart of the overview: its title, its series' names and their unit."""
-
-    title: str
-    names: str
-    unit: str
-    element_id: str
 
 
 @require_GET
@@ -54,7 +36,7 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     headline = selectors.headline_evaluation(run=run)
     peek = selectors.evaluation_samples(evaluation=headline)[:SAMPLES_SHOWN] if headline else []
     context |= {
-        "charts": key_charts(run),
+        "charts": chart_groups(run) if run.attempt else [],
         "latest": latest_values(run),
         "tags": [tag.name for tag in run.tags.all()],
         "headline": headline,
@@ -67,16 +49,6 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
     return render(request, "runs/tab_overview.html", context)
-
-
-def key_charts(run: Run) -> list[KeyChart]:
-    """List the charts of the overview: none for a run that is no training or never started."""
-    if run.kind != Kind.TRAIN or not run.attempt:
-        return []
-    return [
-        KeyChart(title, ",".join(names), UNITS.get(names[0], ""), f"key-chart-{number}")
-        for number, (title, names) in enumerate(KEY_CHARTS)
-    ]
 
 
 def _moved(request: HttpRequest, urls: dict[str, Any]) -> HttpResponseRedirect | None:
