@@ -17,6 +17,7 @@ from runs.api_actions import actions_router
 from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.fleet import count_workers
+from runs.listing.api import router as listing_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
 from tunix_site.errors import UserError
@@ -138,6 +139,8 @@ api.add_router("traces", traces_router)
 api.add_router("datasets", quality_router)
 api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
+# Its /runs/states goes before /runs/{run_id}.
+api.add_router("training", listing_router)
 api.add_router("training", training_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
