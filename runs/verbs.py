@@ -246,7 +246,7 @@ VERBS: Final[dict[str, Verb]] = {
         Verb(
             "archive",
             "Archive",
-            "hide a run from lists; nothing of it is deleted",
+            "hide a run from lists; everything of it stays",
             "operate",
             doing.archive,
             states=EVERY_STATE - ALIVE,

@@ -210,7 +210,7 @@ def keep_view(request: HttpRequest) -> HttpResponse:
     try:
         if not isinstance(user, User):
             raise UserError("Sign in first.")
-        address = _do_with_view(request, user, request.POST.get("action", ""))
+        address = _do_with_view(request, user, request.POST.get("do", ""))
     except UserError as error:
         messages.error(request, str(error))
         return HttpResponseRedirect(list_url(request.POST.get("query", "")))
