@@ -71,7 +71,7 @@ def dataset_cell(run: Run) -> SafeString:
     if run.dataset is None:
         return NOTHING
     return format_html(
-        '<a href="{}">{}</a><span class="muted mono">@{}</span>',
+        '<a href="{}">{}</a><span class="muted mono hash">@{}</span>',
         reverse("datasets:detail", args=[run.dataset.address]), run.dataset.key, run.dataset.content_hash[:8],
     )  # fmt: skip
 
@@ -110,7 +110,7 @@ def accuracy_cell(run: Run) -> SafeString:
     if row is None:
         return NOTHING
     return format_html(
-        '{} <span class="muted evaluation">{} – {}, n = {}, step {}</span>',
+        '{} <span class="muted evaluation">{} – {}, n&nbsp;=&nbsp;{}, step&nbsp;{}</span>',
         percent(row.answer_accuracy), percent(row.interval_low), percent(row.interval_high), row.n, row.step,
     )  # fmt: skip
 

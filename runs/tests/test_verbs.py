@@ -177,7 +177,12 @@ def test_what_waits_can_be_ordered_and_taken_out_of_the_queue():
     assert set(offers) == {"stop", "clone", "move", "priority"} | TAGGING
     assert offers["stop"].label_for(run) == "Take out of the queue"
     run.assigned_to = "runs@there/cpu:0"
-    assert {verb.name for verb in offered(run, scope="operate")} == {"stop", "clone", "requeue", "priority"} | TAGGING
+    assert {verb.name for verb in offered(run, scope="operate")} == {
+        "stop",
+        "clone",
+        "requeue",
+        "priority",
+    } | TAGGING
 
 
 @pytest.mark.parametrize(

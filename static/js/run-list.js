@@ -42,7 +42,7 @@ class Choice {
     this.page.checked = count === this.boxes.length;
     this.page.indeterminate = count > 0 && count < this.boxes.length;
     this.form.querySelector("[data-compare-button]").disabled = count < 2 || all;
-    for (const button of this.form.querySelectorAll("[data-verb]")) button.disabled = !count && !all;
+    for (const line of this.form.querySelectorAll("[data-for-chosen]")) line.hidden = !count && !all;
     const words = count === 1 ? "1 run chosen" : `${count} runs chosen`;
     this.form.querySelector("[data-chosen-count]").textContent = count ? words : "No run chosen";
   }
@@ -112,7 +112,7 @@ function showState(row, run) {
 
 function showAccuracy(cell, run) {
   const range = run.interval.map(formatShare).join(" – ");
-  const note = `${range}, n = ${run.evaluation_n}, step ${run.evaluation_step}`;
+  const note = `${range}, n\u00a0=\u00a0${run.evaluation_n}, step\u00a0${run.evaluation_step}`;
   if (!cell || cell.querySelector(".evaluation")?.textContent === note) return;
   const about = document.createElement("span");
   about.className = "muted evaluation";
