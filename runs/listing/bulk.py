@@ -36,10 +36,18 @@ def compare_chosen(request: HttpRequest) -> HttpResponse:
 @scope_required("operate")
 def act_on_many(request: HttpRequest) -> HttpResponse:
     """Do something to each of the chosen runs, or to all that fit, and say what came of it."""
-    asked = read_verb(request)
-    if not asked.verb.for_many:
-        raise BadRequest(f"{asked.verb.label} is not for many runs at once.")
-    runs, missing = _wanted(request, asked.verb)
+    back = HttpResponseRedirect(list_url(request.POST.get("query", "")))
+    try:
+        asked = read_verb(request)
+        if not asked.verb.for_many:
+            raise BadRequest(f"{asked.verb.label} is not for many runs at once.")
+        runs, missing = _wanted(request, asked.verb)
+    except BadRequest as error:
+        # What a person wrote is told where it was written; a form that is none of ours is refused.
+        if not isinstance(error.__cause__, InvalidInputError):
+            raise
+        messages.error(request, str(error))
+        return back
     for number in missing:
         messages.error(request, f"There is no run {number}.")
     if not runs and not missing:
@@ -47,7 +55,7 @@ def act_on_many(request: HttpRequest) -> HttpResponse:
     elif runs and asked.verb.is_dangerous and request.POST.get("confirmed") != "1":
         return _ask(request, asked, runs)
     _tell(request, asked, runs)
-    return HttpResponseRedirect(list_url(request.POST.get("query", "")))
+    return back
 
 
 def _chosen(request: HttpRequest) -> list[int]:
@@ -65,20 +73,24 @@ def _wanted(request: HttpRequest, verb: Verb) -> tuple[list[Run], list[int]]:
     """
     if request.POST.get("all") == "1":
         try:
-            found = search_runs(request.POST.get("q", ""), user=request.user).order_by(*ordering("run"))
+            return _all_that_fit(request, verb), []
         except InvalidInputError as error:
             raise BadRequest(str(error)) from error
-        runs = list(found[: verb.most + 1])
-        if len(runs) > verb.most:
-            raise BadRequest(
-                f"{found.count()} runs fit; {verb.word} takes {verb.most} at most: narrow the search."
-            )
-        return runs, []
     numbers = _chosen(request)
     if len(numbers) > verb.most:
         raise BadRequest(f"{len(numbers)} runs are too many for one go; at most {verb.most}.")
     there = Run.objects.in_bulk(numbers)
     return [there[number] for number in sorted(there)], [number for number in numbers if number not in there]
+
+
+def _all_that_fit(request: HttpRequest, verb: Verb) -> list[Run]:
+    found = search_runs(request.POST.get("q", ""), user=request.user).order_by(*ordering("run"))
+    runs = list(found[: verb.most + 1])
+    if len(runs) > verb.most:
+        raise InvalidInputError(
+            f"{found.count()} runs fit; {verb.word} takes {verb.most} at most.", hint="Narrow the search."
+        )
+    return runs
 
 
 def _tell(request: HttpRequest, asked: Asked, runs: list[Run]) -> None:

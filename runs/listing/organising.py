@@ -28,12 +28,15 @@ def read_tags(text: str) -> list[str]:
 
 
 def check_tags(names: Iterable[str]) -> list[str]:
-    """Make sure that each is a tag; give each once.
+    """Make sure that each is a tag; give each once, in its first spelling.
 
     Raises:
         InvalidInputError: naming the one that is none.
     """
-    found = list(dict.fromkeys(name.strip() for name in names))
+    spelt: dict[str, str] = {}
+    for name in (name.strip() for name in names):
+        spelt.setdefault(name.lower(), name)
+    found = list(spelt.values())
     check = Tag._meta.get_field("name")
     for name in found:
         try:
