@@ -15,7 +15,10 @@ from tunix_site.errors import NotFoundError
 from tunix_site.roles import covers, user_scope
 
 # Name, label and the name of the address of each tab, in the order of the page.
-TABS: Final = [("overview", "Overview", "runs:detail")]
+TABS: Final = [
+    ("overview", "Overview", "runs:detail"),
+    ("samples", "Samples", "runs:samples"),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from runs.api_actions import actions_router
 from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.fleet import count_workers
+from runs.samples.api import samples_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
 from tunix_site.errors import UserError
@@ -141,6 +142,7 @@ api.add_router("datasets", datasets_router)
 api.add_router("training", training_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
+api.add_router("training", samples_router)
 api.add_router("training", queue_router)
 api.add_router("workers", workers_router)
 api.add_router("devices", devices_router)

@@ -1,0 +1,48 @@
+/* Steps through prompts (j, k or the arrows up and down) and evaluations ([ and ]) without loading the page anew.
+
+   Every key follows an address that the page itself names, so that all of it works by links too. */
+const KEYS = { j: "keyJ", k: "keyK", ArrowDown: "keyJ", ArrowUp: "keyK", "[": "keyBefore", "]": "keyAfter" };
+const WRITES = "input, select, textarea, [contenteditable]";
+// Scrollable places keep their arrow keys.
+const SCROLLS = ".table-scroll, pre, [role=region]";
+
+const spoken = document.createElement("p");
+spoken.className = "visually-hidden";
+spoken.setAttribute("role", "status");
+document.querySelector("[data-samples]").before(spoken);
+let asked = 0;
+
+async function show(address, { remember = true } = {}) {
+  asked += 1;
+  const turn = asked;
+  try {
+    const response = await fetch(address, { credentials: "same-origin" });
+    if (!response.ok || response.redirected) throw new Error(String(response.status));
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.querySelector("[data-samples]");
+    if (!fresh) throw new Error("no samples");
+    // A later key has asked for something else since.
+    if (turn !== asked) return;
+    const held = document.querySelector("[data-samples]");
+    const across = held.querySelector(".samples-list .table-scroll")?.scrollLeft ?? 0;
+    held.replaceWith(document.adoptNode(fresh));
+    const list = fresh.querySelector(".samples-list .table-scroll");
+    if (list) list.scrollLeft = across;
+    if (remember) history.pushState({ samples: true }, "", address);
+    spoken.textContent = `${fresh.querySelector("[data-place]")?.innerText ?? ""}, ${fresh.querySelector(".sample-verdict")?.innerText ?? ""}`;
+  } catch {
+    // Whatever is wrong, the page itself tells it.
+    location.assign(address);
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+  if (event.target.closest(WRITES) || (event.key.startsWith("Arrow") && event.target.closest(SCROLLS))) return;
+  const address = document.querySelector("[data-samples]").dataset[KEYS[event.key]];
+  if (!address) return;
+  event.preventDefault();
+  show(new URL(address, location.href).href);
+});
+
+window.addEventListener("popstate", () => show(location.href, { remember: false }));
