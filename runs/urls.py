@@ -3,12 +3,14 @@
 from django.urls import path
 
 from runs import views, views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
+from runs.compare import views as compare
 from runs.samples import views as samples
 
 app_name = "runs"
 urlpatterns = [
     path("", views.run_list, name="list"),
-    path("compare/", views.compare, name="compare"),
+    path("compare/", compare.compare, name="compare"),
+    path("compare/export.csv", compare.export, name="compare-csv"),
     path("queue/", views_fleet.queue, name="queue"),
     path("act/", views_verbs.act_on_many, name="act-many"),
     path("<int:run_id>/", views.run_detail, name="detail"),

@@ -1,7 +1,6 @@
 """Pages of runs and benchmarks. They render what is there; live parts come from the API."""
 
 import json
-from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +8,6 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
-from runs.differences import differences
 from runs.engine import engine_facts
 from runs.history import overtaken_count
 from runs.lineage import lineage
@@ -17,7 +15,6 @@ from runs.models import Benchmark, Evaluation, Run
 from runs.presenting import (
     chart_groups,
     config_rows,
-    differing_rows,
     generation,
     latest_values,
     paired_samples,
@@ -34,7 +31,6 @@ from tunix_site.roles import covers, user_scope
 
 RUNS_A_PAGE = 50
 SAMPLES_A_PAGE = 6
-MAX_COMPARED = 20
 EVENTS_SHOWN = 50
 
 
@@ -116,29 +112,6 @@ def _chosen_evaluation(request: HttpRequest, run: Run, evaluations: list[Evaluat
     wanted = request.GET.get("evaluation", "")
     by_id = {str(row.pk): row for row in evaluations}
     return by_id.get(wanted) or selectors.headline_evaluation(run=run)
-
-
-@require_GET
-@scope_required("read")
-def compare(request: HttpRequest) -> HttpResponse:
-    """Lay runs side by side: curves over each other, and what differs in config and results."""
-    asked = f"{request.GET.get('ids', '')},{request.GET.get('with', '')}"
-    texts = [text for text in asked.replace(" ", ",").split(",") if text]
-    numbers = dict.fromkeys(int(text) for text in texts if text.isdecimal() and len(text) < 19)
-    wanted = list(numbers)[:MAX_COMPARED]
-    found = Run.objects.select_related("dataset").in_bulk(wanted)
-    runs = [found[pk] for pk in wanted if pk in found]
-    selectors.attach_headlines(runs=runs)
-    context: dict[str, Any] = {
-        "runs": runs,
-        "ids": ",".join(str(run.pk) for run in runs),
-        "missing": [pk for pk in wanted if pk not in found],
-        "rows": differing_rows(runs),
-        # Around two runs everything is told; of more, what differs is a table of its own.
-        "differences": differences(runs[0].provenance, runs[1].provenance) if len(runs) == 2 else None,
-        "charts": chart_groups(None),
-    }
-    return render(request, "runs/compare.html", context)
 
 
 @require_GET

@@ -12,6 +12,24 @@ spoken.setAttribute("role", "status");
 document.querySelector("[data-samples]").before(spoken);
 let asked = 0;
 
+/** Bring the column of the chosen evaluation, and its row in the history, into their windows. */
+function reveal(root) {
+  for (const [window, chosen] of [
+    [".samples-list .table-scroll", "thead th.chosen"],
+    [".moments-scroll", "tr.chosen"],
+  ]) {
+    const place = root.querySelector(window);
+    const target = place?.querySelector(chosen);
+    if (!target) continue;
+    const box = target.getBoundingClientRect();
+    const frame = place.getBoundingClientRect();
+    place.scrollLeft += box.width < frame.width ? box.left - frame.left - frame.width * 0.7 : 0;
+    place.scrollTop += box.top - frame.top - frame.height / 2;
+  }
+}
+
+reveal(document);
+
 async function show(address, { remember = true } = {}) {
   asked += 1;
   const turn = asked;
@@ -24,10 +42,8 @@ async function show(address, { remember = true } = {}) {
     // A later key has asked for something else since.
     if (turn !== asked) return;
     const held = document.querySelector("[data-samples]");
-    const across = held.querySelector(".samples-list .table-scroll")?.scrollLeft ?? 0;
     held.replaceWith(document.adoptNode(fresh));
-    const list = fresh.querySelector(".samples-list .table-scroll");
-    if (list) list.scrollLeft = across;
+    reveal(fresh);
     if (remember) history.pushState({ samples: true }, "", address);
     spoken.textContent = `${fresh.querySelector("[data-place]")?.innerText ?? ""}, ${fresh.querySelector(".sample-verdict")?.innerText ?? ""}`;
   } catch {
