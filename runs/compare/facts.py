@@ -139,19 +139,19 @@ def _config(runs: Sequence[Run], baseline: Run) -> list[Row]:
 def _provenance(runs: Sequence[Run], baseline: Run) -> list[Row]:
     """List the recorded facts around the runs; the config has a section of its own."""
     facts = {run.pk: comparable_facts(run.provenance) for run in runs}
-    names = {name for one in facts.values() for name in one if not name.startswith("config.")}
     base = facts[baseline.pk]
+    names = {name for one in facts.values() for name in one if not name.startswith("config.")}
     rows = []
     for name in names:
         category, decides = category_of(name)
-        cells = [
-            Cell(facts[run.pk].get(name, NOT_RECORDED), facts[run.pk].get(name) == base.get(name))
-            for run in runs
-        ]
+        cells, known = [], False
+        for run in runs:
+            own = facts[run.pk]
+            # A run that has not begun recorded nothing at all: that is no difference.
+            same = not own or not base or own.get(name) == base.get(name)
+            known = known or (not same and name in own and name in base)
+            cells.append(Cell(own.get(name, NOT_RECORDED), same))
         # Where one of the two knows nothing, nobody can tell.
-        known = name in base and any(
-            not cell.same and name in facts[run.pk] for run, cell in zip(runs, cells, strict=True)
-        )
         rows.append(Row(name, cells, category, decides and known))
     return sorted(rows, key=lambda row: (not row.decides, row.note, row.name))
 

@@ -1,11 +1,8 @@
 """Two runs on the same prompts: who answered which right, and what chance explains of it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from django.db.models import Count, OuterRef, Subquery
-
-from runs.models import Evaluation, Sample
 
 SMALLEST_SHOWN = 0.0001
 
@@ -75,27 +72,12 @@ def exact_mcnemar(first: int, second: int) -> float:
     return min(1.0, 2 * total / ways)
 
 
-def paired_counts(*, baseline: Evaluation, others: Sequence[Evaluation]) -> dict[int, Paired]:
-    """Count the shared prompts of a baseline and each other evaluation by who was right, with one query."""
-    theirs = Sample.objects.filter(evaluation=baseline, trace_hash=OuterRef("trace_hash"))
-    rows = (
-        Sample.objects.filter(evaluation__in=others)
-        .annotate(base=Subquery(theirs.order_by("position").values("correct")[:1]))
-        .filter(base__isnull=False)
-        .order_by()
-        .values("evaluation_id", "base", "correct")
-        .annotate(n=Count("pk"))
-        .values_list("evaluation_id", "base", "correct", "n")
+def paired(baseline: Mapping[str, bool], other: Mapping[str, bool]) -> Paired:
+    """Count the prompts that two evaluations share, given by hash with whether the answer was right."""
+    counts = Counter((right, other[prompt]) for prompt, right in baseline.items() if prompt in other)
+    return Paired(
+        both_right=counts[True, True],
+        only_baseline=counts[True, False],
+        only_other=counts[False, True],
+        both_wrong=counts[False, False],
     )
-    counts: dict[int, dict[tuple[bool, bool], int]] = {row.pk: {} for row in others}
-    for pk, base, correct, n in rows:
-        counts[pk][bool(base), bool(correct)] = n
-    return {
-        pk: Paired(
-            both_right=found.get((True, True), 0),
-            only_baseline=found.get((True, False), 0),
-            only_other=found.get((False, True), 0),
-            both_wrong=found.get((False, False), 0),
-        )
-        for pk, found in counts.items()
-    }

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Case, Count, IntegerField, Min, Q, Sum, Value, When
-
-from runs.models import Evaluation, Run, Sample
+from runs.compare.grades import Grades
+from runs.models import Run, Sample
 from runs.samples.diffing import StepRow, step_rows
 
 
@@ -16,7 +15,6 @@ class Prompt:
 
     trace_hash: str
     held: int
-    graded: int
     right: int
     base: bool | None
 
@@ -40,49 +38,29 @@ class SideBySide:
     columns: list[Column]
 
 
-def read_prompts(*, evaluations: Sequence[Evaluation], baseline: Evaluation | None) -> list[Prompt]:
-    """Read the verdicts on every prompt of evaluations, with one query; those that most hold come first."""
-    number = IntegerField()
-    own = baseline.pk if baseline else 0
-    right = When(correct=True, then=Value(1))
-    base_right = Case(
-        When(evaluation=own, correct=True, then=Value(1)), default=Value(0), output_field=number
-    )
-    base_there = Case(When(evaluation=own, then=Value(1)), default=Value(0), output_field=number)
-    rows = (
-        Sample.objects.filter(evaluation__in=evaluations)
-        .order_by()
-        .values("trace_hash")
-        .annotate(
-            held=Count("evaluation", distinct=True),
-            graded=Count("pk"),
-            right=Sum(Case(right, default=Value(0), output_field=number)),
-            base_right=Sum(base_right),
-            base_there=Sum(base_there),
-            first=Min("position", filter=Q(evaluation=own)),
-            any_first=Min("position"),
-        )
-        .values_list(
-            "trace_hash", "held", "graded", "right", "base_right", "base_there", "first", "any_first"
-        )
-    )
-    found = [
-        (
-            (-held, any_first if first is None else first, trace_hash),
-            Prompt(trace_hash, held, graded, answered, base_right > 0 if there else None),
-        )
-        for trace_hash, held, graded, answered, base_right, there, first, any_first in rows
-    ]
-    return [prompt for _, prompt in sorted(found, key=lambda pair: pair[0])]
+def list_prompts(grades: Sequence[Grades], baseline: Grades | None) -> list[Prompt]:
+    """List every prompt of some evaluations, those that most of them hold first, then by their place."""
+    held: dict[str, int] = {}
+    right: dict[str, int] = {}
+    place: dict[str, int] = {}
+    for one in grades:
+        for trace_hash, correct in one.right.items():
+            held[trace_hash] = held.get(trace_hash, 0) + 1
+            right[trace_hash] = right.get(trace_hash, 0) + correct
+            place.setdefault(trace_hash, one.position[trace_hash])
+    own = baseline or Grades()
+    place |= own.position
+    order = sorted(held, key=lambda one: (-held[one], place[one], one))
+    return [Prompt(one, held[one], right[one], own.right.get(one)) for one in order]
 
 
 def _filters(runs: int) -> dict[str, Callable[[Prompt], bool]]:
     return {
-        "disagree": lambda one: 0 < one.right < one.graded,
-        "baseline_right": lambda one: one.base is True and one.right < one.graded,
+        "disagree": lambda one: 0 < one.right < one.held,
+        "baseline_right": lambda one: one.base is True and one.right < one.held,
         "baseline_wrong": lambda one: one.base is False and one.right > 0,
         "all_wrong": lambda one: one.held > 1 and one.right == 0,
-        "all_right": lambda one: one.held > 1 and one.right == one.graded,
+        "all_right": lambda one: one.held > 1 and one.right == one.held,
         "lacking": lambda one: one.held < runs,
         "all": lambda _: True,
     }

@@ -15,8 +15,9 @@ from runs.compare.asking import MAX_COMPARED, PROMPT_FILTERS, Asked
 from runs.compare.curves import compared_charts, known_metrics
 from runs.compare.facts import Section, sections
 from runs.compare.graded import attach_evaluations
-from runs.compare.pairing import Paired, paired_counts
-from runs.compare.prompts import choose, count_each, read_prompts, side_by_side
+from runs.compare.grades import Grades, read_grades
+from runs.compare.pairing import Paired, paired
+from runs.compare.prompts import choose, count_each, list_prompts, side_by_side
 from runs.models import Run
 from tunix_site.auth import scope_required
 
@@ -84,6 +85,7 @@ def _found(asked: Asked) -> list[tuple[Run, str]]:
 
 def _comparison(asked: Asked, runs: list[Run], baseline: Run) -> dict[str, Any]:
     made = sections(runs=runs, baseline=baseline, full=asked.full)
+    grades = _grades(runs)
     return {
         "asked": asked,
         "baseline": baseline,
@@ -101,28 +103,33 @@ def _comparison(asked: Asked, runs: list[Run], baseline: Run) -> dict[str, Any]:
         "known_metrics": known_metrics(),
         "metrics": ",".join(asked.metrics),
         "without_curves": [run for run in runs if run.kind != "train"],
-        "pairs": _pairs(runs, baseline),
+        "pairs": _pairs(runs, baseline, grades),
         "export": reverse("runs:compare-csv") + asked.link(),
-        **_prompts(asked, runs, baseline),
+        **_prompts(asked, runs, baseline, grades),
     }
 
 
-def _pairs(runs: Sequence[Run], baseline: Run) -> list[tuple[Run, Paired]]:
-    others = [run for run in runs if run.pk != baseline.pk and run.headline is not None]
-    if baseline.headline is None or not others:
+def _grades(runs: Sequence[Run]) -> dict[int, Grades]:
+    """Read the verdicts on each run's prompts, by the run's number."""
+    chosen = {run.pk: run.headline for run in runs if run.headline is not None}
+    grades = read_grades(list(chosen.values()))
+    return {pk: grades[evaluation.pk] for pk, evaluation in chosen.items()}
+
+
+def _pairs(runs: Sequence[Run], baseline: Run, grades: dict[int, Grades]) -> list[tuple[Run, Paired]]:
+    if baseline.pk not in grades:
         return []
-    counts = paired_counts(
-        baseline=baseline.headline, others=[run.headline for run in others if run.headline is not None]
-    )
-    return [(run, counts[run.headline.pk]) for run in others if run.headline is not None]
+    own = grades[baseline.pk].right
+    return [
+        (run, paired(own, grades[run.pk].right)) for run in runs if run.pk in grades and run.pk != baseline.pk
+    ]
 
 
-def _prompts(asked: Asked, runs: Sequence[Run], baseline: Run) -> dict[str, Any]:
-    evaluations = [run.headline for run in runs if run.headline is not None]
-    if not evaluations:
+def _prompts(asked: Asked, runs: Sequence[Run], baseline: Run, grades: dict[int, Grades]) -> dict[str, Any]:
+    if not grades:
         return {"graded": 0}
-    number = len({row.pk for row in evaluations})
-    prompts = read_prompts(evaluations=evaluations, baseline=baseline.headline)
+    number = len(grades)
+    prompts = list_prompts(list(grades.values()), grades.get(baseline.pk))
     counts = count_each(prompts, runs=number)
     fitting = choose(prompts, asked.prompts, runs=number)
     page = Paginator(fitting, PROMPTS_A_PAGE).get_page(asked.page)
@@ -171,7 +178,7 @@ def export(request: HttpRequest) -> HttpResponse:
     )
     for section in sections(runs=runs, baseline=baseline, full=EXPORTED):
         write.writerows(_lines(section, runs, baseline))
-    for run, pair in _pairs(runs, baseline):
+    for run, pair in _pairs(runs, baseline, _grades(runs)):
         counts = f"both right {pair.both_right}, only run {baseline.pk} {pair.only_baseline}"
         counts += f", only run {run.pk} {pair.only_other}, both wrong {pair.both_wrong}"
         write.writerow(["same prompts", f"run {run.pk}", f"n = {pair.n}, {pair.p_words}", "", counts])
