@@ -50,7 +50,9 @@ def require_exact(
     """
     found = _recipe_differences(stored, config) + _engine_differences(stored, engine)
     said = ", ".join(found)
-    same_run = stored.get("run_id") == facts.get("run_id")
+    # Numbers are those of one database; older checkpoints know no more.
+    name = "run_uid" if stored.get("run_uid") and facts.get("run_uid") else "run_id"
+    same_run = stored.get(name) == facts.get(name)
     if said and same_run and not allowed:
         raise CheckpointError(
             f"Going on after step {stored['step']} would not be exact: {said}. "
