@@ -9,6 +9,7 @@ from training.config import HARMLESS_FIELDS
 
 Category = Literal["recipe", "data", "code", "packages", "device", "environment"]
 NOT_RECORDED: Final = "not recorded"
+NOT_INSTALLED: Final = "not installed"
 
 # The first rule whose beginning a dotted name has decides; names without a rule are not compared.
 _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
@@ -28,6 +29,8 @@ _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
     ("python", "packages", True),
     ("packages.", "packages", True),
     ("packages_hash", "packages", False),
+    # Those that make the numbers are named above.
+    ("installed.", "packages", False),
     ("device.kind", "device", True),
     ("device.device_kind", "device", True),
     ("device.platform_version", "device", True),
@@ -68,6 +71,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
     A fact that only one of them holds is named, but decides nothing: an older record knows less.
     """
     old, new = dict(_flatten("", before)), dict(_flatten("", after))
+    if before.get("installed") and after.get("installed"):
+        old |= _installed(before)
+        new |= _installed(after)
     found = []
     for name in sorted(old.keys() | new.keys()):
         rule = next((rule for rule in _RULES if name == rule[0] or _begins(name, rule[0])), None)
@@ -75,12 +81,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
             continue
         _, category, decides = rule
         known = name in old and name in new
+        absent = NOT_INSTALLED if category == "packages" and name.startswith("installed.") else NOT_RECORDED
         found.append(
             Difference(
                 category,
                 name,
-                _text(old[name]) if name in old else NOT_RECORDED,
-                _text(new[name]) if name in new else NOT_RECORDED,
+                _text(old[name]) if name in old else absent,
+                _text(new[name]) if name in new else absent,
                 decides and known and not _harmless(name),
             )
         )
@@ -102,6 +109,15 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flatten(f"{prefix}.{name}" if prefix else str(name), item)
     elif value is not None or prefix.startswith(("config.", "environment.")):
         yield prefix, value
+
+
+def _installed(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the packages of the whole list that are not among those that decide, by name."""
+    named = record.get("packages") or {}
+    for line in record["installed"]:
+        name, _, version = str(line).partition("==")
+        if name not in named:
+            yield f"installed.{name}", version
 
 
 def _text(value: Any) -> str:
