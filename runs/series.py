@@ -22,6 +22,8 @@ UNITS = {
     "train/grad_norm": "",
     "train/learning_rate": "",
     "train/skipped_updates": "updates",
+    "train/tokens_seen": "tokens",
+    "train/epoch": "epochs",
     "system/lowering_time": "s",
     "system/compile_time": "s",
     "system/first_step_time": "s",

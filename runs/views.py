@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
@@ -23,12 +23,12 @@ from runs.presenting import (
     paired_samples,
     provenance_rows,
 )
-from runs.selectors import get_run, live_workers
+from runs.run_page import found_run, frame
+from runs.selectors import live_workers
 from runs.states import Kind, Status
-from runs.verbs import VERBS, offered
-from runs.waiting import waiting_reason, waiting_reasons
+from runs.verbs import VERBS
+from runs.waiting import waiting_reasons
 from tunix_site.auth import scope_required
-from tunix_site.errors import NotFoundError
 from tunix_site.models import AuditEvent
 from tunix_site.roles import covers, user_scope
 
@@ -70,8 +70,6 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
     """Show one run."""
     run = found_run(run_id)
-    scope = user_scope(request.user)
-    verbs = offered(run, scope=scope)
     overtaken = request.GET.get("overtaken") == "1"
     evaluations = list(selectors.run_evaluations(run=run, superseded=overtaken))
     chosen = _chosen_evaluation(request, run, evaluations)
@@ -83,7 +81,7 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
             rows = rows.filter(correct=verdict == "right")
         samples = Paginator(rows, SAMPLES_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "run": run,
+        **frame(run, user=request.user, tab="overview"),
         "charts": chart_groups(run),
         "latest": latest_values(run),
         "engine": engine_facts(run),
@@ -98,15 +96,10 @@ def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
         "verdict": verdict,
         "samples": samples,
         "sample_pairs": paired_samples(samples.object_list) if samples else [],
-        "attempts": list(run.attempts.order_by("-number")),
-        "actions": [(verb, verb.label_for(run)) for verb in verbs if not verb.needs],
-        "queue_verbs": {verb.name for verb in verbs if verb.needs},
-        "waiting": waiting_reason(run),
         "events": run_events(run),
         "children": run.children.exclude(kind=Kind.TRAIN).order_by("-id")[:20],
         "lineage": lineage(run),
         "overtaken": overtaken_count(run),
-        "may_operate": covers(scope, "operate"),
         "generation": generation(run),
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
@@ -117,14 +110,6 @@ def run_events(run: Run) -> list[AuditEvent]:
     """List what happened to a run, the newest first."""
     rows = AuditEvent.objects.filter(target_type="run", target_id=str(run.pk))
     return list(rows.order_by("-at", "-pk")[:EVENTS_SHOWN])
-
-
-def found_run(run_id: int) -> Run:
-    """Find the run that a page is about, or answer 404."""
-    try:
-        return get_run(run_id=run_id)
-    except NotFoundError as error:
-        raise Http404(str(error)) from error
 
 
 def _chosen_evaluation(request: HttpRequest, run: Run, evaluations: list[Evaluation]) -> Evaluation | None:

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET
 
 from runs.logs import read_log
 from runs.models import Run
-from runs.views import found_run
+from runs.run_page import found_run
 from tunix_site.auth import scope_required
 
 PIECE_BYTES = 1 << 20

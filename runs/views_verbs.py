@@ -11,9 +11,9 @@ from django.views.decorators.http import require_POST
 
 from runs.doing import Outcome
 from runs.models import Run
+from runs.run_page import found_run
 from runs.verb_forms import read_needs
 from runs.verbs import VERBS, Verb, perform
-from runs.views import found_run
 from tunix_site.auth import scope_required
 from tunix_site.errors import InvalidInputError, UserError
 from tunix_site.roles import covers, user_scope

@@ -65,7 +65,12 @@ class Session:
         self.engine, self.assembly, self.config = engine, assembly, assembly.config
         self.evaluator, self.recorder, self.root, self.facts = evaluator, recorder, root, facts
         self.feed = Feed(rows, self.config, self.assembly.device)
-        self.meter = StepMeter(recorder, skip_limit=self.config.skip_limit)
+        self.meter = StepMeter(
+            recorder,
+            skip_limit=self.config.skip_limit,
+            epochs_a_step=self.config.batch_size / len(rows),
+            last_step=self.config.steps,
+        )
         self.saver = Saver(root, recorder=recorder, retention=Retention.of(self.config))
         self.state: TrainState
         self._compiled: CompiledStep
@@ -103,6 +108,8 @@ class Session:
                 self.evaluated_step, self.evaluated_values = self.step, stored.get("evaluation")
             self.best = stored.get("best")
             self.meter.loss = stored.get("loss")
+            # A checkpoint from before they were counted does not know them.
+            self.meter.tokens_seen = stored.get("tokens_seen")
             self.recorder.resumed(self.step, inexact)
             self.recorder.log(f"Resumed from {resume_from} after step {self.step}.")
         self.root.mkdir(parents=True, exist_ok=True)
@@ -144,7 +151,12 @@ class Session:
         self.recorder.phase("saving", self.step)
         described = checkpoint_store.describe(self.assembly, step=self.step, loss=self.meter.loss)
         engine = {"engine": self.engine.facts_that_decide()} if self.engine else {}
-        progress: dict[str, Any] = {"evaluated": False, "best": self.best, "final": self.finished}
+        progress: dict[str, Any] = {
+            "evaluated": False,
+            "best": self.best,
+            "final": self.finished,
+            "tokens_seen": self.meter.tokens_seen,
+        }
         if self.evaluated_step == self.step:
             # A stop right after an evaluation, or a disk that has room again.
             progress |= {"evaluated": True, "evaluation": self.evaluated_values}

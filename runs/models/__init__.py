@@ -1,6 +1,7 @@
 """Tables of the runs app: the run and its attempts, and what runs leave behind."""
 
 from runs.models.host import DeviceLease, HostDevice, Worker
+from runs.models.organising import SavedView, Tag
 from runs.models.reproduction import Reproduction, Verdict
 from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
 from runs.models.run import Attempt, Run
@@ -16,6 +17,8 @@ __all__ = [
     "Reproduction",
     "Run",
     "Sample",
+    "SavedView",
+    "Tag",
     "Verdict",
     "Worker",
 ]

@@ -87,6 +87,21 @@ class Run(models.Model):
     result = models.JSONField(default=dict, blank=True)
     provenance = models.JSONField(default=dict, blank=True)
 
+    tags = models.ManyToManyField("runs.Tag", blank=True, related_name="runs")
+    notes = models.TextField(blank=True, max_length=100_000, help_text="what people wrote, in Markdown")
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="hidden from lists since")
+
+    # What lists show, sort and search by; kept current by what stores results, so that a list of ten
+    # thousand runs reads no points.
+    last_loss = models.FloatField(null=True, blank=True, help_text="nats per supervised token")
+    best_evaluation = models.ForeignKey(
+        "runs.Evaluation", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    tokens_per_second = models.FloatField(null=True, blank=True, help_text="real tokens, of late")
+    step_seconds = models.FloatField(null=True, blank=True, help_text="time of an update, of late")
+    parameters = models.PositiveBigIntegerField(null=True, blank=True, help_text="of the model")
+    checkpoint_bytes = models.PositiveBigIntegerField(default=0, help_text="of the checkpoints on disk")
+
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_now = models.BooleanField(default=False, help_text="stop without a checkpoint")
     origin = models.TextField(blank=True, help_text="how the run was asked for")
