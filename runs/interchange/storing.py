@@ -19,8 +19,8 @@ from django.utils import timezone
 from runs.interchange.foreign import ForeignRun, moment
 from runs.interchange.spool import Spool, Spooled
 from runs.journal import storable
+from runs.metrics.points import MAX_NAME, Point, insert_points
 from runs.models import Attempt, MetricPoint, Run, Tag
-from runs.points import MAX_NAME, Point, insert_points
 from runs.states import Kind, Status, sources_of
 from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit

@@ -21,8 +21,8 @@ from runs.interchange.tests.support import (
     wandb_history,
     wandb_run,
 )
+from runs.metrics.points import insert_points
 from runs.models import Attempt, MetricPoint, Run, Tag
-from runs.points import insert_points
 from runs.states import Kind, Status
 from runs.tests.support import make_run
 from runs.verbs import offered, perform, verb_named
