@@ -1,6 +1,7 @@
 """What the first page shows, gathered with few queries."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from datasets_app.models import Dataset
@@ -98,7 +99,8 @@ def mark_of(scene: Scene, newest: Run | None) -> str:
     held = ",".join(f"{one.run.pk}:{one.run.status}" for one in scene.held.values())
     newest_end = f"{newest.pk}:{newest.status}" if newest else ""
     workers = ",".join(f"{row.host}:{row.pid}" for row in scene.live)
-    return f"{held}|{len(scene.queue)}:{scene.queue[0].pk if scene.queue else ''}|{newest_end}|{workers}"
+    queue = f"{len(scene.queue)}:{scene.queue[0].pk if scene.queue else ''}"
+    return sha256("|".join((held, queue, newest_end, workers)).encode()).hexdigest()[:16]
 
 
 def _devices(scene: Scene) -> list[DeviceView]:

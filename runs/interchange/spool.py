@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from runs.points import MAX_STEP
+from runs.metrics.points import MAX_STEP
 from tunix_site.errors import InvalidInputError
 
 MAX_METRICS = 50_000

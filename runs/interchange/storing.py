@@ -19,8 +19,8 @@ from django.utils import timezone
 from runs.interchange.foreign import ForeignRun, moment
 from runs.interchange.spool import Spool, Spooled
 from runs.journal import storable
+from runs.metrics.points import MAX_NAME, Point, insert_points
 from runs.models import Attempt, MetricPoint, Run, Tag
-from runs.points import MAX_NAME, Point, insert_points
 from runs.states import Kind, Status, sources_of
 from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit
@@ -114,6 +114,8 @@ class _Plan:
     def compare(self) -> None:
         """Count what is new, and refuse a source that contradicts what is here."""
         self.points = self.spool.count(self.foreign.number)
+        if self.known is None:
+            self._say_what_is_cut_off()
         if replaced := self.spool.replaced(self.foreign.number):
             self.notices.append(
                 f"{replaced} points were written again later under the same step; the last is taken"
@@ -127,6 +129,14 @@ class _Plan:
             )
         for name in self.names:
             self.fresh += sum(1 for _ in self._new_points(name))
+
+    def _say_what_is_cut_off(self) -> None:
+        foreign = self.foreign
+        for what, text, most in (("name", foreign.name, MAX_RUN_NAME), ("notes", foreign.notes, MAX_NOTES)):
+            if len(text) > most:
+                self.notices.append(f"its {what} was cut off at {most} characters")
+        if len(foreign.tags) > MAX_TAGS:
+            self.notices.append(f"of its {len(foreign.tags)} tags the first {MAX_TAGS} were taken")
 
     def _new_points(self, name: str) -> Iterator[Spooled]:
         """Give the points of a metric that are not here yet.

@@ -17,8 +17,8 @@ from runs.interchange.foreign import Reading
 from runs.interchange.reading import READERS
 from runs.interchange.spool import Spool
 from runs.interchange.tests.support import read
+from runs.metrics.points import MAX_STEP
 from runs.models import MetricPoint, Run
-from runs.points import MAX_STEP
 from runs.tests.support import make_run, write_points
 
 NAMES = st.text(

@@ -21,8 +21,8 @@ from runs.interchange.tests.support import (
     wandb_history,
     wandb_run,
 )
+from runs.metrics.points import insert_points
 from runs.models import Attempt, MetricPoint, Run, Tag
-from runs.points import insert_points
 from runs.states import Kind, Status
 from runs.tests.support import make_run
 from runs.verbs import offered, perform, verb_named
@@ -133,6 +133,23 @@ def test_names_that_are_too_long_are_shortened_and_told(csv):
     assert len(names) == 2
     assert all(len(name) == 80 for name in names)
     assert sum("too long and is stored as" in notice for notice in one["notices"]) == 2
+
+
+def test_what_is_too_long_for_a_run_is_cut_off_and_told(tmp_path):
+    path = wandb_file(tmp_path / "r.wandb", wandb_run("x", "n" * 400), wandb_history(1, {"a": 1}))
+    (one,) = imported(path)
+    assert Run.objects.get().name == "n" * 300
+    assert any("its name was cut off at 300" in notice for notice in one["notices"])
+
+
+def test_what_the_api_exports_comes_in_again(csv):
+    heads = "run_id,name,step,value,non_finite,at,attempt,superseded"
+    rows = heads + '\r\n7,"a, b",1,0.5,,2023-11-14T22:13:20Z,1,false\r\n'
+    rows += "7,a,1,,nan,2023-11-14T22:13:20Z,1,false\r\n7,a,1,9.0,,2023-11-14T22:13:20Z,1,true\r\n"
+    (one,) = imported(csv(rows))
+    run = Run.objects.get(pk=one["run_id"])
+    assert (curve(run, "a, b"), curve(run, "a")) == ([(1, 0.5, "")], [(1, None, "nan")])
+    assert run.name == "7"
 
 
 def test_tensorboard_wandb_and_mlflow_come_in_with_format_auto(tmp_path):
