@@ -210,13 +210,13 @@ class _Plan:
             config=_storable_json(foreign.config),
             notes=storable(foreign.notes)[:MAX_NOTES],
             device_kind="",
-            origin=storable(f"imported from {foreign.format}: {foreign.source}"),
+            origin=storable(f"{foreign.format}: {foreign.source}"),
             provenance={
                 "imported": {
                     "format": foreign.format,
                     "source": storable(foreign.source),
                     "host": storable(foreign.host),
-                    "notices": [storable(notice) for notice in self.notices][:100],
+                    "notices": storable("; ".join(self.notices))[:MAX_NOTES],
                 }
             },
             started_at=started,

@@ -269,6 +269,9 @@ def test_its_pages_and_the_api_show_it(client, administrator, foreign):
         assert "<b>x</b>" not in answer.content.decode()
     page = client.get(f"/runs/{foreign.pk}/").content.decode()
     assert "Imported history" in page
+    assert 'data-names="loss"' in page
+    assert "<dt>Device</dt>" not in page
+    assert 'data-names="loss"' in client.get(f"/runs/{foreign.pk}/charts/").content.decode()
     for path in ("", "/metrics", "/checkpoints", "/evaluations", "/samples", "/attempts"):
         assert client.get(f"/api/training/runs/{foreign.pk}{path}").status_code == 200, path
     series = client.get(f"/api/training/runs/{foreign.pk}/metrics?names=loss").json()["series"]
