@@ -11,6 +11,7 @@ from typing import Any, Final
 MAX_DIFF_BYTES: Final = 256 << 10
 MASK: Final = "‹masked›"
 _GIT_TIMEOUT_S: Final = 20
+_HERE: Final = Path(__file__).resolve().parent
 _NO_CORE: Final = frozenset({"tests", "bench", "bench.py"})
 
 _SECRETS: Final = (
@@ -53,7 +54,7 @@ def git_facts(root: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def training_code(root: Path = Path(__file__).resolve().parent) -> str:
+def training_code(root: Path = _HERE) -> str:
     """Hash the code that turns data into parameters: the modules of this package but tests and benchmarks.
 
     Two that hash the same give the same bits where data, packages and device do; other code of the
