@@ -271,6 +271,7 @@ def test_its_pages_and_the_api_show_it(client, administrator, foreign):
     assert "Imported history" in page
     assert 'data-names="loss"' in page
     assert "<dt>Device</dt>" not in page
+    assert "What to do" not in page
     assert 'data-names="loss"' in client.get(f"/runs/{foreign.pk}/charts/").content.decode()
     for path in ("", "/metrics", "/checkpoints", "/evaluations", "/samples", "/attempts"):
         assert client.get(f"/api/training/runs/{foreign.pk}{path}").status_code == 200, path
