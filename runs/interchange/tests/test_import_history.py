@@ -272,6 +272,7 @@ def test_its_pages_and_the_api_show_it(client, administrator, foreign):
     assert 'data-names="loss"' in page
     assert "<dt>Device</dt>" not in page
     assert "What to do" not in page
+    assert "without curves" not in client.get(f"/runs/compare/?ids={foreign.pk},{other.pk}").content.decode()
     assert 'data-names="loss"' in client.get(f"/runs/{foreign.pk}/charts/").content.decode()
     for path in ("", "/metrics", "/checkpoints", "/evaluations", "/samples", "/attempts"):
         assert client.get(f"/api/training/runs/{foreign.pk}{path}").status_code == 200, path
