@@ -18,14 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.web_data import LONG_NAME, seed
-from benchmarks.web_http import Visitor, timed
+from benchmarks.web_http import Visitor, cpu_seconds, timed
 from benchmarks.web_lag import watch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,13 +124,14 @@ def _measure(url: str, folder: Path, given: argparse.Namespace) -> dict[str, Any
         "TUNIX_LOG_LEVEL": "ERROR",
     }
     found: dict[str, Any] = {"load_before": _load()}
+    print(f"{url.partition(':')[0]}: feeding, seeding, asking …", file=sys.stderr)
     found["feeder"] = _in_process("feed", environment, given)
     began = time.perf_counter()
     seeded = _in_process("seed", environment, given)
     found["seeding_seconds"] = round(time.perf_counter() - began, 1)
     found["list_queries"] = _in_process("queries", environment, given)
-    with _site(environment, folder) as port:
-        found |= _asked(port, seeded, given)
+    with _site(environment, folder) as (port, server):
+        found |= _asked(port, partial(cpu_seconds, server), seeded, given)
         found["lag"] = watch(port, seeded, environment)
     found["load_after"] = _load()
     lag = found["lag"]
@@ -190,7 +192,7 @@ def _list_queries() -> dict[str, Any]:
 
 
 @contextmanager
-def _site(environment: dict[str, str], folder: Path) -> Iterator[int]:
+def _site(environment: dict[str, str], folder: Path) -> Iterator[tuple[int, int]]:
     """Serve the site as `make serve` does."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
@@ -209,7 +211,7 @@ def _site(environment: dict[str, str], folder: Path) -> Iterator[int]:
         )
         try:
             _wait_for(port)
-            yield port
+            yield port, server.pid
         finally:
             server.terminate()
             server.wait(60)
@@ -228,7 +230,9 @@ def _wait_for(port: int) -> None:
             return
 
 
-def _asked(port: int, seeded: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+def _asked(
+    port: int, cpu: Callable[[], float], seeded: dict[str, Any], given: argparse.Namespace
+) -> dict[str, Any]:
     runs, rng = seeded["runs"], random.Random(0)  # noqa: S311  which ranges are asked for
     api = Visitor(port, {"Authorization": f"Bearer {seeded['token']}"})
     browser = Visitor(port, {"Cookie": seeded["cookie"]})
@@ -252,12 +256,12 @@ def _asked(port: int, seeded: dict[str, Any], given: argparse.Namespace) -> dict
             "shown": series["shown"],
             "buckets_with_spikes": spikes,
         },
-        "chart": timed(api.get, (charts * 200)[:200]),
-        "zoom": timed(api.get, zooms),
-        "overlay": timed(api.get, [overlay] * 40),
-        "list": timed(browser.get, lists * 20),
-        "list_api": timed(api.get, ["/api/training/runs?limit=50"] * 50),
-        "idle_poll": timed(api.get, [f"{charts[0]}&after={answer['cursor']}"] * 100),
+        "chart": timed(api.get, (charts * 200)[:200], cpu=cpu),
+        "zoom": timed(api.get, zooms, cpu=cpu),
+        "overlay": timed(api.get, [overlay] * 40, cpu=cpu),
+        "list": timed(browser.get, lists * 20, cpu=cpu),
+        "list_api": timed(api.get, ["/api/training/runs?limit=50"] * 50, cpu=cpu),
+        "idle_poll": timed(api.get, [f"{charts[0]}&after={answer['cursor']}"] * 100, cpu=cpu),
         "export": _exported(api, runs[0], given.points),
     }
 
