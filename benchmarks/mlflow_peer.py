@@ -3,11 +3,11 @@
     python -m benchmarks.mlflow_peer --mlflow DIR/bin/python [--points N] [--reads N] [--output FILE]
 
 ``--mlflow`` is the interpreter of an environment of its own: ``python3.12 -m venv DIR``, then
-``DIR/bin/pip install mlflow``. Both work on SQLite files that are made for it, each served by its own server on
-this machine: MLflow's with one worker process, the site's with one and 4 threads. MLflow is given batches of
-1,000 over HTTP, the most it takes, by its own client; the site's way is a run's journal, written by its recorder
-and fed into the database with rollups. Then one series is read over HTTP as for a chart of 1,000 points: MLflow's
-``get-history-bulk-interval``, which its own page asks, and the site's ``metrics``.
+``DIR/bin/pip install mlflow``. Both work on SQLite files that are made for it, each served by a server
+with one worker process. MLflow is given batches of 1,000 over HTTP, the most it takes, by its own
+client; the site's way is a run's journal, written by its recorder and fed into the database with
+rollups. Then one series is read over HTTP as for a chart of 1,000 points: MLflow's ``get-history-bulk-
+interval``, which its own page asks, and the site's ``metrics``.
 """
 
 import argparse

@@ -123,7 +123,7 @@ def _long_series(runs: list[int], points: int) -> None:
         counted = f"SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {points - 1}"  # noqa: S608
         start = f"WITH RECURSIVE numbers (n) AS ({counted})"
         numbers, at = "numbers", "datetime(1800000000 + n, 'unixepoch')"
-    noise = "(n * 7919 %% 1000) / 1e4"
+    noise = "(n %% 1000 * 7919 %% 1000) / 1e4"
     value = f"CASE WHEN n %% {SPIKE_EVERY} = 0 THEN 99.0 ELSE 5.0 / (1 + n / 10000.0) + {noise} END"
     columns = "run_id, name, step, attempt, value, non_finite, superseded, at"
     with connection.cursor() as cursor:
