@@ -1,6 +1,6 @@
 """REST routes of runs, benchmarks and devices."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
@@ -10,8 +10,11 @@ from runs import selectors, services
 from runs.creating import create_run
 from runs.devices import resolve_device
 from runs.inventory import inventory
+from runs.listing.address import ordering
+from runs.listing.page import with_short_facts
+from runs.listing.search import search_condition
 from runs.logs import read_log
-from runs.models import Benchmark, Evaluation, Run
+from runs.models import Benchmark, Run
 from runs.recipes import write_recipe
 from runs.schemas import (
     AttemptOut,
@@ -23,8 +26,6 @@ from runs.schemas import (
     RunIn,
     RunListOut,
     RunOut,
-    SampleListOut,
-    SampleOut,
     benchmark_out,
 )
 from runs.schemas_devices import DevicesOut
@@ -32,7 +33,6 @@ from runs.states import Kind
 from runs.states import Status as RunStatus
 from runs.waiting import waiting_reasons
 from tunix_site.auth import OPERATE, READ, require
-from tunix_site.errors import NotFoundError
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 
 training_router = Router(tags=["training"])
@@ -60,12 +60,22 @@ def list_runs(
     status: RunStatus | None = None,
     kind: Kind | None = None,
     dataset: Annotated[str, Query(max_length=200)] = "",
+    q: Annotated[
+        str, Query(max_length=2000, description="a search as on the page of runs: `status:running lr<1e-3`")
+    ] = "",
+    sort: Annotated[
+        str, Query(max_length=200, description="columns between commas, `-` for the largest first")
+    ] = "",
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> RunListOut:
-    """List runs, newest first."""
+    """List runs, newest first; with a search those that fit it, and archived ones only where it says so."""
     rows = selectors.list_runs(status=status, kind=kind, dataset=dataset)
-    page = list(rows.select_related("dataset")[offset : offset + limit])
+    if q:
+        rows = rows.filter(search_condition(q, user=require(request, "read").user))
+    if sort:
+        rows = rows.order_by(*ordering(sort))
+    page = list(with_short_facts(rows)[offset : offset + limit])
     waiting = waiting_reasons(page)
     return RunListOut(
         items=[RunOut.of(run, waiting=waiting.get(run.pk, "")) for run in page], count=rows.count()
@@ -140,37 +150,6 @@ def evaluations(
     """List the evaluations of a run's model, by step."""
     rows = selectors.run_evaluations(run=_run(run_id), superseded=superseded)
     return [EvaluationOut.of(row) for row in rows[:MAX_ROWS]]
-
-
-@training_router.get(
-    "runs/{run_id}/samples", response={200: SampleListOut, **ERRORS}, auth=READ, summary="Generated samples"
-)
-def samples(
-    request: HttpRequest,
-    run_id: PositiveId,
-    evaluation: PositiveId | None = None,
-    verdict: Literal["right", "wrong"] | None = None,
-    limit: Limit = 50,
-    offset: Offset = 0,
-) -> SampleListOut:
-    """List generated traces beside the expected ones (default: of the final or newest evaluation)."""
-    run = _run(run_id)
-    found: Evaluation | None
-    if evaluation is not None:
-        found = selectors.run_evaluations(run=run, superseded=True).filter(pk=evaluation).first()
-        if found is None:
-            raise NotFoundError(f"Run {run_id} has no evaluation {evaluation}.")
-    else:
-        found = selectors.headline_evaluation(run=run)
-    if found is None:
-        return SampleListOut(evaluation_id=None, items=[], count=0)
-    rows = selectors.evaluation_samples(evaluation=found)
-    if verdict is not None:
-        rows = rows.filter(correct=verdict == "right")
-    page = rows[offset : offset + limit]
-    return SampleListOut(
-        evaluation_id=found.pk, items=[SampleOut.of(row) for row in page], count=rows.count()
-    )
 
 
 @training_router.get("runs/{run_id}/logs", response={200: LogOut, **ERRORS}, auth=READ, summary="Log")

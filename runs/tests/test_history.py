@@ -90,7 +90,7 @@ def test_a_start_that_is_no_exact_continuation_says_so(ask, client, viewer):
     [told] = ask(attempt.run, "attempts")
     assert told["inexact"] == REASON
     client.force_login(viewer)
-    page = str(client.get(f"/runs/{attempt.run.pk}/").content, "utf-8")
+    page = str(client.get(f"/runs/{attempt.run.pk}/attempts/").content, "utf-8")
     assert page.count(REASON) == 2
     assert "Not an exact continuation" in page
     assert "4242" in page
