@@ -4,6 +4,18 @@ from django.urls import path
 
 from runs import views, views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
 from runs.charts import views as charts_views
+from runs.pages import (
+    attempts,
+    checkpoints,
+    config,
+    evaluations,
+    logs,
+    notes,
+    overview,
+    provenance,
+    recipe,
+    system,
+)
 
 app_name = "runs"
 urlpatterns = [
@@ -11,8 +23,18 @@ urlpatterns = [
     path("compare/", views.compare, name="compare"),
     path("queue/", views_fleet.queue, name="queue"),
     path("act/", views_verbs.act_on_many, name="act-many"),
-    path("<int:run_id>/", views.run_detail, name="detail"),
+    path("<int:run_id>/", overview.overview, name="detail"),
     path("<int:run_id>/charts/", charts_views.run_charts, name="charts"),
+    path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
+    path("<int:run_id>/logs/", logs.logs, name="logs"),
+    path("<int:run_id>/config/", config.config, name="config"),
+    path("<int:run_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),
+    path("<int:run_id>/attempts/", attempts.attempts, name="attempts"),
+    path("<int:run_id>/system/", system.system, name="system"),
+    path("<int:run_id>/provenance/", provenance.provenance, name="provenance"),
+    path("<int:run_id>/notes/", notes.notes, name="notes"),
+    path("<int:run_id>/notes/write/", notes.write_notes, name="write-notes"),
+    path("<int:run_id>/recipe/", recipe.recipe, name="recipe"),
     path("<int:run_id>/act/", views_verbs.act, name="act"),
     path("<int:run_id>/log/<int:attempt>/", views_log.download, name="log"),
     path("<int:run_id>/fork/", views_checkpoints.fork, name="fork"),

@@ -18,6 +18,9 @@ from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.charts.api import charts_router
 from runs.fleet import count_workers
+from runs.metrics.api import metrics_router
+from runs.pages.api_logs import log_search_router
+from runs.pages.api_notes import notes_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
 from tunix_site.errors import UserError
@@ -140,9 +143,12 @@ api.add_router("datasets", quality_router)
 api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
 api.add_router("training", training_router)
+api.add_router("training", metrics_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
 api.add_router("training", charts_router)
 api.add_router("training", queue_router)
+api.add_router("training", notes_router)
+api.add_router("training", log_search_router)
 api.add_router("workers", workers_router)
 api.add_router("devices", devices_router)

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from runs.charts.names import metric_names
+from runs.metrics.curves import newest_points
+from runs.metrics.units import UNITS
 from runs.models import Run
-from runs.series import UNITS
 from runs.states import Kind
 
 type Group = tuple[str, list[str]]
@@ -63,7 +63,7 @@ def chart_sections(run: Run) -> list[Section]:
 
     A training that is still at work also gets the charts that every training fills.
     """
-    present = set(metric_names(run))
+    present = set(newest_points(run))
     expected = {name for _, names in CHARTS for name in names} if _still_fills(run) else set()
     groups = [(title, [name for name in names if name in present | expected]) for title, names in _known()]
     groups = [group for group in groups if group[1]]

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs.charts.groups import chart_sections
-from runs.history import overtaken_count
+from runs.metrics.history import overtaken_count
 from runs.run_page import found_run, frame
 from tunix_site.auth import scope_required
 

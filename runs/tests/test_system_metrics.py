@@ -9,7 +9,7 @@ from django.conf import settings
 
 from runs.charts.groups import chart_sections
 from runs.ingest import ingest_attempt
-from runs.series import UNITS
+from runs.metrics.units import UNITS
 from runs.system_metrics import GPU_METRICS, SystemSampler
 from runs.tests.fake_nvml import GIB, GPU_IS_LOST, NO_LIBRARY, NOT_SUPPORTED, FakeCard
 from runs.tests.support import journal, start

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from runs.charts.groups import chart_groups, chart_sections
-from runs.charts.names import metric_names
+from runs.metrics.curves import newest_points
 from runs.states import Kind, Status
 from runs.tests.support import make_run, run_in, write_points
 
@@ -24,9 +24,9 @@ def test_the_names_of_a_runs_metrics_are_found_in_one_question():
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        assert metric_names(run) == sorted(["train/loss", "zeta", "eval/loss", "Größe/ß"])
+        assert newest_points(run) .keys() == {"train/loss", "zeta", "eval/loss", "Größe/ß"])
     assert len(asked) == 1
-    assert metric_names(make_run()) == []
+    assert newest_points(make_run()) == {}
 
 
 def test_any_metric_has_a_chart_and_the_known_ones_come_first():
