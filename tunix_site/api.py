@@ -18,6 +18,7 @@ from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.charts.api import charts_router
 from runs.fleet import count_workers
+from runs.listing.api import router as listing_router
 from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
@@ -142,6 +143,8 @@ api.add_router("traces", traces_router)
 api.add_router("datasets", quality_router)
 api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
+# Its /runs/states goes before /runs/{run_id}.
+api.add_router("training", listing_router)
 api.add_router("training", training_router)
 api.add_router("training", metrics_router)
 api.add_router("training", actions_router)

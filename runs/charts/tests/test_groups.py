@@ -24,7 +24,7 @@ def test_the_names_of_a_runs_metrics_are_found_in_one_question():
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        assert newest_points(run) .keys() == {"train/loss", "zeta", "eval/loss", "Größe/ß"])
+        assert newest_points(run).keys() == {"train/loss", "zeta", "eval/loss", "Größe/ß"}
     assert len(asked) == 1
     assert newest_points(make_run()) == {}
 
