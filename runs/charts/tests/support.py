@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from runs.ingest import ingest_attempt
 from runs.journal import JournalRecorder
+from runs.metrics.rollups import refresh, touched_by
 from runs.models import Attempt, Checkpoint, MetricPoint, Run
 from runs.states import Status
 from runs.tests.support import (
@@ -41,6 +42,7 @@ def _store(run: Run, started: dt.datetime, values: dict[str, dict[int, float | N
         for name, points in values.items()
         for step, value in points.items()
     )
+    refresh(run.pk, touched_by((name, step) for name, points in values.items() for step in points))
 
 
 def big_run(folder: Path) -> Run:
