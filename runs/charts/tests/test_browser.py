@@ -273,11 +273,11 @@ def test_a_picture_and_the_numbers_shown_are_files(site, viewer, big, tmp_path):
     assert {int(row["step"]): float(row["value"]) for row in rows} == stored
     assert {row["run"] for row in rows} == {str(big.pk)}
     figure.locator(".chart-menu summary").click()
-    link = page.get_by_role("link", name="All points (CSV)")
-    assert (
-        link.get_attribute("href")
-        == f"/api/training/runs/{big.pk}/metrics?names=train%2Floss%2Ceval%2Floss&format=csv"
-    )
+    with page.expect_download() as waited:
+        page.get_by_role("link", name="All points (CSV)").click()
+    waited.value.save_as(tmp_path / "all.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_bytes().decode())))
+    assert len(rows) == big.points.filter(name__in=["train/loss", "eval/loss"]).count()
 
 
 def test_the_table_holds_what_is_in_view(site, viewer, big):
@@ -392,3 +392,29 @@ def test_runs_over_each_other_keep_their_own_start_and_can_be_told_apart(site, v
     )
     assert lines[0][1] == lines[1][1] == [60, 61, 62]
     assert lines[0][0] != lines[1][0]
+
+
+def test_of_twenty_lines_the_nearest_are_told(site, viewer):
+    page = site.open("/datasets/", user=viewer)
+    page.evaluate(
+        """async () => {
+          const { lineChart } = await import("/static/js/charts.js");
+          document.querySelector("main").innerHTML = '<div class="chart-box"><canvas></canvas></div>';
+          const series = [...Array(20).keys()].map((id) => (
+            { name: "train/loss", run_id: id, label: `run ${id}`, unit: "", step: [0, 1], value: [id, id] }));
+          window.line = lineChart(document.querySelector("canvas"), { title: "Loss", series });
+        }"""
+    )
+    area = page.evaluate("window.line.chart.chartArea")
+    page.locator("canvas").hover(position={"x": area["left"] + 5, "y": area["top"] + 5})
+    page.wait_for_function("() => window.line.chart.tooltip.body?.length === 8")
+    told = page.evaluate("window.line.chart.tooltip.body.flatMap((part) => part.lines)")
+    assert told == [f"run {number}: {number}" for number in range(19, 11, -1)]
+    footer = page.evaluate("window.line.chart.tooltip.footer")
+    assert footer == ["nearest to the pointer; up to 12 more lines here"]
+    assert (
+        page.evaluate(
+            "new Set([...document.querySelectorAll('.chart-legend svg')].map((one) => one.innerHTML)).size"
+        )
+        == 20
+    )
