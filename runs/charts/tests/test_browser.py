@@ -132,9 +132,28 @@ def test_a_button_shows_everything_again(site, viewer, big):
     assert page.get_by_role("button", name="Reset zoom").count() == 0
 
 
-def test_a_finger_that_scrolls_is_left_alone(site, viewer, big):
+def test_a_finger_scrolls_the_page_up_and_down_and_zooms_sideways(site, viewer, big):
     page = opened(site, viewer, big, width="phone")
-    assert page.locator(LOSS).evaluate("(canvas) => getComputedStyle(canvas).touchAction") == "pan-y"
+    whole = shown(page)
+    driver = page.context.new_cdp_session(page)
+    driver.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    page.locator(LOSS).scroll_into_view_if_needed()
+
+    def swipe(across, down):
+        box = page.locator(LOSS).bounding_box()
+        x, y = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5
+        driver.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        for part in range(1, 11):
+            at = {"x": x + across * part / 10, "y": y + down * part / 10}
+            driver.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
+        driver.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    before = page.evaluate("window.scrollY")
+    swipe(0, -150)
+    page.wait_for_function(f"() => window.scrollY > {before} + 50")
+    assert shown(page) == whole
+    swipe(100, 0)
+    page.wait_for_function(f"() => {CHART}.scales.x.max < {whole[1]}")
 
 
 def test_the_axis_is_chosen_and_its_title_and_ticks_follow(site, viewer, big):
@@ -418,3 +437,19 @@ def test_of_twenty_lines_the_nearest_are_told(site, viewer):
         )
         == 20
     )
+
+
+def test_many_runs_are_asked_when_they_started_only_for_the_axis_that_needs_it(site, viewer):
+    runs = [live_run(steps=3, hours_ago=hours, alive=False)[0] for hours in range(1, 7)]
+    page = site.open("/runs/", user=viewer)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"/runs/compare/?ids={','.join(str(run.pk) for run in runs)}&x=step")
+    page.wait_for_function(f"() => {CHART}?.data.datasets.length === 6")
+    site.settle(page)
+    assert len([url for url in asked if "/api/training/metrics?" in url]) == 2
+    assert not [url for url in asked if url.endswith("/marks")]
+    assert page.get_by_label("▲ checkpoints").is_disabled()
+    page.get_by_label("Along x").select_option("relative")
+    page.wait_for_function(f"() => {CHART}.scales.x.max < 120 && {CHART}.scales.x.min > 50")
+    assert len([url for url in asked if url.endswith("/marks")]) == 6
