@@ -126,8 +126,8 @@ def test_the_curves_of_a_run_are_drawn_with_every_number_at_hand(site, viewer, f
 
 
 def test_overtaken_points_and_the_parents_curve_are_drawn_on_demand(site, viewer, finished, forked):
-    page = site.open(f"/runs/{forked.pk}/", user=viewer)
-    note = page.locator("section[aria-label=Curves] .chart-note").first
+    page = site.open(f"/runs/{forked.pk}/charts/", user=viewer)
+    note = page.locator(".chart-note").first
     page.get_by_text("train/loss: 20 of 20 points").or_(page.get_by_text("20 of 20 points")).first.wait_for()
     assert "overtaken" not in note.inner_text()
     page.get_by_label("Show 5 overtaken points").press("Space")
