@@ -1,46 +1,30 @@
 """The first tab: the numbers that matter, the curves that people look at first, and what is new."""
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils.text import Truncator
 from django.views.decorators.http import require_GET
 
 from runs import selectors
 from runs.lineage import lineage
-from runs.models import Run
+from runs.pages.charts_there import KEY_GROUPS, charts_there
 from runs.pages.events import newest_events
 from runs.pages.generation import generation
 from runs.pages.latest import latest_values
 from runs.presenting import paired_samples
 from runs.run_page import found_run, frame
-from runs.series import UNITS
 from runs.states import Kind
 from tunix_site.auth import scope_required
 
-# The curves that are looked at first; the tab of charts has all of them.
-KEY_CHARTS: Final = [
-    ("Loss", ["train/loss", "eval/loss"]),
-    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
-    ("Throughput", ["train/tokens_per_second"]),
-]
 SAMPLES_SHOWN: Final = 3
 EVENTS_SHOWN: Final = 5
 CHILDREN_SHOWN: Final = 20
+LOOKED_AT, NOTES_SHOWN = 2000, 120
 # What the one long page took in its address, and the tab that takes it now.
 MOVED: Final = {"evaluation": "samples", "verdict": "samples", "overtaken": "evaluations"}
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChart:
-    """A chart of the overview: its title, its series' names and their unit."""
-
-    title: str
-    names: str
-    unit: str
-    element_id: str
 
 
 @require_GET
@@ -54,8 +38,9 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     headline = selectors.headline_evaluation(run=run)
     peek = selectors.evaluation_samples(evaluation=headline)[:SAMPLES_SHOWN] if headline else []
     context |= {
-        "charts": key_charts(run),
+        "charts": charts_there(run, KEY_GROUPS, expected=run.is_alive) if run.kind == Kind.TRAIN else [],
         "latest": latest_values(run),
+        "notes_begin": notes_begin(run.notes),
         "tags": [tag.name for tag in run.tags.all()],
         "headline": headline,
         "sample_pairs": paired_samples(peek),
@@ -69,14 +54,10 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     return render(request, "runs/tab_overview.html", context)
 
 
-def key_charts(run: Run) -> list[KeyChart]:
-    """List the charts of the overview: none for a run that is no training or never started."""
-    if run.kind != Kind.TRAIN or not run.attempt:
-        return []
-    return [
-        KeyChart(title, ",".join(names), UNITS.get(names[0], ""), f"key-chart-{number}")
-        for number, (title, names) in enumerate(KEY_CHARTS)
-    ]
+def notes_begin(text: str) -> str:
+    """Give the first line of the notes that says something, without its marks."""
+    lines = (line.strip().strip("#>*-_~ ") for line in text[:LOOKED_AT].splitlines())
+    return Truncator(next((line for line in lines if line), "")).chars(NOTES_SHOWN)
 
 
 def _moved(request: HttpRequest, urls: dict[str, Any]) -> HttpResponseRedirect | None:

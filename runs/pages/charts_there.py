@@ -1,0 +1,66 @@
+"""The charts of a tab for which a run has points."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Exists, OuterRef
+
+from runs.models import MetricPoint, Run
+from runs.series import UNITS
+
+type Group = tuple[str, list[str]]
+
+# The curves that are looked at first; the tab of charts has all of them.
+KEY_GROUPS: Final[list[Group]] = [
+    ("Loss", ["train/loss", "eval/loss"]),
+    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
+    ("Throughput", ["train/tokens_per_second"]),
+]
+EVALUATION_GROUPS: Final[list[Group]] = [
+    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
+    ("Held-out loss", ["eval/loss"]),
+]
+SYSTEM_GROUPS: Final[list[Group]] = [
+    ("Device: utilisation", ["system/gpu_utilisation", "system/gpu_throttled"]),
+    ("Device: memory", ["system/gpu_memory_used"]),
+    ("Host: memory of the process", ["system/host_memory"]),
+    ("Device: power", ["system/gpu_power"]),
+    ("Device: temperature", ["system/gpu_temperature"]),
+    ("Checkpoints: stall and writing", ["system/checkpoint_stall", "system/checkpoint_time"]),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TabChart:
+    """A chart: its title, its series' names (comma-separated) and their unit."""
+
+    title: str
+    names: str
+    unit: str
+
+
+def charts_there(run: Run, groups: Sequence[Group], *, expected: bool = False) -> list[TabChart]:
+    """List the charts that the run has points for, or with ``expected`` all: they will come.
+
+    One query, one look at the index for each series.
+    """
+    if not run.attempt:
+        return []
+    there = {name for _, group in groups for name in group}
+    if not expected:
+        there = _present(run, sorted(there))
+    charts = []
+    for title, group in groups:
+        if shown := [name for name in group if name in there]:
+            charts.append(TabChart(title, ",".join(shown), UNITS.get(shown[0], "")))
+    return charts
+
+
+def _present(run: Run, names: Sequence[str]) -> set[str]:
+    looks = {
+        f"has_{number}": Exists(MetricPoint.objects.filter(run=OuterRef("pk"), name=name))
+        for number, name in enumerate(names)
+    }
+    row = Run.objects.filter(pk=run.pk).values(**looks).first() or {}
+    return {name for number, name in enumerate(names) if row.get(f"has_{number}")}
