@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
 from datasets_app.selectors import resolve_dataset
-from runs import history, selectors, services
+from runs import selectors, services
 from runs.creating import create_run
 from runs.devices import resolve_device
 from runs.inventory import inventory
@@ -19,19 +19,15 @@ from runs.schemas import (
     CheckpointOut,
     EvaluationOut,
     LogOut,
-    MetricsOut,
     RunDetailOut,
     RunIn,
     RunListOut,
     RunOut,
     SampleListOut,
     SampleOut,
-    SeriesOut,
-    StepNumber,
     benchmark_out,
 )
 from runs.schemas_devices import DevicesOut
-from runs.series import DEFAULT_POINTS, Cursor, read_series
 from runs.states import Kind
 from runs.states import Status as RunStatus
 from runs.waiting import waiting_reasons
@@ -45,8 +41,6 @@ devices_router = Router(tags=["devices"])
 LogPosition = Annotated[
     int | None, Query(ge=0, le=2**53, description="absolute byte to start at; empty: the last piece")
 ]
-MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
-MAX_NAMES = 50
 MAX_ROWS = 10_000
 
 
@@ -114,54 +108,6 @@ def recipe(request: HttpRequest, run_id: PositiveId) -> HttpResponse:
     response = HttpResponse(write_recipe(run), content_type="application/toml; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.toml"'
     return response
-
-
-@training_router.get(
-    "runs/{run_id}/metrics",
-    response={200: MetricsOut, **ERRORS},
-    auth=READ,
-    summary="Metrics",
-    # The run's own curves say nothing of attempts and other runs; nulls within their lists stay.
-    exclude_none=True,
-)
-def metrics(
-    request: HttpRequest,
-    run_id: PositiveId,
-    names: Annotated[str, Query(max_length=2000, description="comma-separated; empty: all")] = "",
-    from_step: StepNumber | None = None,
-    to_step: StepNumber | None = None,
-    max_points: MaxPoints = DEFAULT_POINTS,
-    after: Annotated[str, Query(max_length=40, description="cursor of an earlier answer")] = "",
-    superseded: Annotated[bool, Query(description="also what later attempts have overtaken")] = False,
-    ancestors: Annotated[bool, Query(description="also the curves of the runs it came from")] = False,
-) -> MetricsOut:
-    """Give series of a run. Long ones come in buckets with their true minimum and maximum.
-
-    What ``superseded`` and ``ancestors`` add comes with a first answer and with one that says ``reset``.
-    """
-    run = _run(run_id)
-    wanted = [name for name in names.split(",") if name][:MAX_NAMES]
-    series, cursor, reset = read_series(
-        run=run,
-        names=wanted,
-        from_step=from_step,
-        to_step=to_step,
-        max_points=max_points,
-        after=Cursor.parse(after) if after else None,
-    )
-    if not after or reset:
-        series += history.overtaken_series(run, names=wanted, max_points=max_points) if superseded else []
-        series += history.ancestor_series(run, names=wanted, max_points=max_points) if ancestors else []
-    return MetricsOut(
-        run_id=run.pk,
-        status=run.status,
-        phase=run.phase,
-        step=run.step,
-        total_steps=run.total_steps,
-        cursor=str(cursor),
-        reset=reset,
-        series=[SeriesOut.of(one) for one in series],
-    )
 
 
 @training_router.get(

@@ -11,6 +11,7 @@ from runs.models import (
     Checkpoint,
     DeviceLease,
     Evaluation,
+    MetricBucket,
     MetricPoint,
     Reproduction,
     Run,
@@ -137,6 +138,7 @@ def _hold(run: Run, numbers: list[int]) -> None:
 def _delete_rows(numbers: list[int]) -> None:
     """Delete all rows, the many first: each table by one statement, none of them loaded."""
     Sample.objects.filter(Q(evaluation__run__in=numbers) | Q(evaluation__made_by__in=numbers)).delete()
+    MetricBucket.objects.filter(run__in=numbers).delete()
     MetricPoint.objects.filter(run__in=numbers).delete()
     Evaluation.objects.filter(Q(run__in=numbers) | Q(made_by__in=numbers)).delete()
     Reproduction.objects.filter(Q(run__in=numbers) | Q(of__in=numbers)).delete()

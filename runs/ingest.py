@@ -19,8 +19,8 @@ from runs.benchmarks import store_benchmark
 from runs.ingest_results import finite_or_none, mark_overtaken, store_evaluation, supersede
 from runs.journal import JOURNAL_NAME, read_events, torn_tail
 from runs.journal_lines import in_words
+from runs.metrics.points import Point, insert_points, points_of
 from runs.models import Attempt, Checkpoint, Run
-from runs.points import Point, insert_points, points_of
 from runs.states import Kind, Status
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from runs.models import MetricPoint, Run, Sample
-from runs.series import UNITS
+from runs.metrics.curves import newest_points
+from runs.metrics.units import UNITS
+from runs.models import Run, Sample
 
 # What the page draws, in order: title, and the series that share one chart.
 CHARTS: list[tuple[str, list[str]]] = [
@@ -48,13 +49,11 @@ def chart_groups(run: Run | None) -> list[Chart]:
 
 
 def _device_charts(run: Run) -> list[tuple[str, list[str]]]:
-    wanted = [name for _, names in DEVICE_CHARTS for name in names]
-    points = MetricPoint.objects.filter(run=run, name__in=wanted, superseded=False)
-    there = set(points.order_by().values_list("name", flat=True).distinct())
+    there = newest_points(run, [name for _, names in DEVICE_CHARTS for name in names]).keys()
     return [
         (title, [name for name in names if name in there])
         for title, names in DEVICE_CHARTS
-        if there.intersection(names)
+        if not there.isdisjoint(names)
     ]
 
 

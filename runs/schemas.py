@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, field_validator
 from runs.logs import LogPiece
 from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
 from runs.queueing import PRIORITIES
-from runs.series import Series
 from runs.waiting import waiting_reason
 from training.config import TrainConfig
 from training.errors import ConfigError
@@ -126,44 +125,6 @@ class RunListOut(Schema):
 
     items: list[RunOut]
     count: int
-
-
-class SeriesOut(Schema):
-    """One metric; the lists have one entry a shown point or bucket. ``value`` is a bucket's mean."""
-
-    name: str
-    unit: str
-    total_points: int
-    shown: int
-    step: list[int]
-    value: list[float | None]
-    min: list[float | None]
-    max: list[float | None]
-    count: list[int]
-    non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
-    attempt: int | None = Field(None, description="with superseded: the attempt that recorded it")
-    superseded: bool | None = Field(None, description="true: a later attempt has overtaken these points")
-    run_id: int | None = Field(None, description="there where this is the curve of a run it came from")
-
-    @classmethod
-    def of(cls, series: Series) -> "SeriesOut":
-        """Describe a series."""
-        return cls(**{name: getattr(series, name) for name in cls.model_fields})
-
-
-class MetricsOut(Schema):
-    """Series of a run and the cursor for the next question."""
-
-    run_id: int
-    status: str
-    phase: str
-    step: int
-    total_steps: int
-    cursor: str
-    reset: bool = Field(
-        description="true: a resume superseded points; drop what you have, this is everything"
-    )
-    series: list[SeriesOut]
 
 
 class CheckpointOut(Schema):

@@ -65,7 +65,12 @@ class Session:
         self.engine, self.assembly, self.config = engine, assembly, assembly.config
         self.evaluator, self.recorder, self.root, self.facts = evaluator, recorder, root, facts
         self.feed = Feed(rows, self.config, self.assembly.device)
-        self.meter = StepMeter(recorder, skip_limit=self.config.skip_limit)
+        self.meter = StepMeter(
+            recorder,
+            skip_limit=self.config.skip_limit,
+            epochs_a_step=self.config.batch_size / len(rows),
+            last_step=self.config.steps,
+        )
         self.saver = Saver(root, recorder=recorder, retention=Retention.of(self.config))
         self.state: TrainState
         self._compiled: CompiledStep
@@ -100,6 +105,8 @@ class Session:
             self.evaluated_step = self.step if stored.get("evaluated") else 0
             self.best = stored.get("best")
             self.meter.loss = stored.get("loss")
+            # A checkpoint from before they were counted does not know them.
+            self.meter.tokens_seen = stored.get("tokens_seen")
             self.recorder.resumed(self.step, inexact)
             self.recorder.log(f"Resumed from {resume_from} after step {self.step}.")
         self.root.mkdir(parents=True, exist_ok=True)
@@ -145,6 +152,7 @@ class Session:
             "evaluated": self.evaluated_step == self.step,
             "best": self.best,
             "final": self.finished,
+            "tokens_seen": self.meter.tokens_seen,
         }
         self.saver.save(self.state, step=self.step, facts={**self.facts, **engine, **progress, **described})
         self._back_to_training()

@@ -17,6 +17,7 @@ from runs.api_actions import actions_router
 from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.fleet import count_workers
+from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
 from tunix_site import __version__
@@ -141,6 +142,7 @@ api.add_router("datasets", quality_router)
 api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
 api.add_router("training", training_router)
+api.add_router("training", metrics_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
 api.add_router("training", queue_router)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Exists, OuterRef
-
-from runs.models import MetricPoint, Run
-from runs.series import UNITS
+from runs.metrics.curves import newest_points
+from runs.metrics.units import UNITS
+from runs.models import Run
 
 type Group = tuple[str, list[str]]
 
@@ -43,24 +42,15 @@ class TabChart:
 def charts_there(run: Run, groups: Sequence[Group], *, expected: bool = False) -> list[TabChart]:
     """List the charts that the run has points for, or with ``expected`` all: they will come.
 
-    One query, one look at the index for each series.
+    One query at most.
     """
     if not run.attempt:
         return []
     there = {name for _, group in groups for name in group}
     if not expected:
-        there = _present(run, sorted(there))
+        there = set(newest_points(run, sorted(there)))
     charts = []
     for title, group in groups:
         if shown := [name for name in group if name in there]:
             charts.append(TabChart(title, ",".join(shown), UNITS.get(shown[0], "")))
     return charts
-
-
-def _present(run: Run, names: Sequence[str]) -> set[str]:
-    looks = {
-        f"has_{number}": Exists(MetricPoint.objects.filter(run=OuterRef("pk"), name=name))
-        for number, name in enumerate(names)
-    }
-    row = Run.objects.filter(pk=run.pk).values(**looks).first() or {}
-    return {name for number, name in enumerate(names) if row.get(f"has_{number}")}

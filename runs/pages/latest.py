@@ -1,12 +1,11 @@
 """The newest value of each metric that a training writes at every step."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from django.db.models import Subquery
-
-from runs.models import MetricPoint, Run
-from runs.series import UNITS
+from runs.metrics.curves import newest_points
+from runs.metrics.units import UNITS
+from runs.models import Run
 
 LATEST: Final = {
     "train/loss": "Training loss",
@@ -29,12 +28,10 @@ class Latest:
 
 
 def latest_values(run: Run) -> list[Latest]:
-    """Give the newest point of each per-step metric: one query, one look at the index for each metric."""
-    points = MetricPoint.objects.filter(run=run, superseded=False)
-    newest: Any = [Subquery(points.filter(name=name).order_by("-step").values("pk")[:1]) for name in LATEST]
-    by_name = {row.name: row for row in MetricPoint.objects.filter(pk__in=newest)}
+    """Give the newest point of each per-step metric."""
+    newest = newest_points(run, list(LATEST))
     return [
-        Latest(name, label, by_name[name].value, UNITS.get(name, ""), by_name[name].step)
+        Latest(name, label, newest[name].last_value, UNITS.get(name, ""), newest[name].last_step)
         for name, label in LATEST.items()
-        if name in by_name
+        if name in newest
     ]

@@ -20,6 +20,7 @@ from runs.tests.support import (
     run_in,
     start,
     with_jax,
+    write_points,
 )
 from runs.tests.training_support import SMOKE
 from training.checkpoints import seal
@@ -109,9 +110,7 @@ def test_an_ancestor_is_cut_where_the_fork_left_it(family, admin_client):
     (Path(first.checkpoint_dir) / "10").rename(path)
     Checkpoint.objects.filter(run=first).update(step=4, path=str(path))
     early = fork_run(first, step=4, changes={})
-    MetricPoint.objects.create(
-        run=early, name="train/loss", step=5, attempt=1, value=0.5, at=early.created_at
-    )
+    write_points(early, {5: 0.5})
     answer = admin_client.get(f"/api/training/runs/{early.pk}/metrics?ancestors=true").json()
     assert [one["step"] for one in answer["series"]] == [[5], [1, 2, 3, 4]]
 

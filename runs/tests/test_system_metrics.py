@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 
 from runs.ingest import ingest_attempt
+from runs.metrics.units import UNITS
 from runs.presenting import chart_groups
-from runs.series import UNITS
 from runs.system_metrics import GPU_METRICS, SystemSampler
 from runs.tests.fake_nvml import GIB, GPU_IS_LOST, NO_LIBRARY, NOT_SUPPORTED, FakeCard
 from runs.tests.support import journal, start

@@ -4,8 +4,9 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
+from runs.metrics.rollups import hold, refresh, touched_by
 from runs.models import Attempt, MetricPoint
 
 NON_FINITE = frozenset(word for word, _ in MetricPoint.NON_FINITE)
@@ -56,16 +57,18 @@ def _point(name: str, step: int, value: Any, at: dt.datetime) -> Point:
 
 
 def insert_points(*, attempt: Attempt, points: list[Point]) -> None:
-    """Store the points of an attempt; one that is there already stays as it is."""
+    """Store the points of an attempt and bring its rollups up to date; one that is there stays as it is."""
     if not points:
         return
     same = (attempt.run_id, attempt.number, False)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        hold(attempt.run_id)
         if connection.vendor == "postgresql":
             # One statement, planned once, however many points.
             cursor.execute(_AS_ARRAYS, [*same, *map(list, zip(*points, strict=True))])
         else:
             cursor.executemany(_ONE_BY_ONE, list(_rows(same, points)))
+        refresh(attempt.run_id, touched_by((point.name, point.step) for point in points))
 
 
 def _rows(same: tuple[int, int, bool], points: Iterable[Point]) -> Iterable[tuple[Any, ...]]:
