@@ -10,6 +10,9 @@ from runs import selectors, services
 from runs.creating import create_run
 from runs.devices import resolve_device
 from runs.inventory import inventory
+from runs.listing.address import ordering
+from runs.listing.page import with_short_facts
+from runs.listing.search import search_condition
 from runs.logs import read_log
 from runs.models import Benchmark, Evaluation, Run
 from runs.recipes import write_recipe
@@ -60,12 +63,22 @@ def list_runs(
     status: RunStatus | None = None,
     kind: Kind | None = None,
     dataset: Annotated[str, Query(max_length=200)] = "",
+    q: Annotated[
+        str, Query(max_length=2000, description="a search as on the page of runs: `status:running lr<1e-3`")
+    ] = "",
+    sort: Annotated[
+        str, Query(max_length=200, description="columns between commas, `-` for the largest first")
+    ] = "",
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> RunListOut:
-    """List runs, newest first."""
+    """List runs, newest first; with a search those that fit it, and archived ones only where it says so."""
     rows = selectors.list_runs(status=status, kind=kind, dataset=dataset)
-    page = list(rows.select_related("dataset")[offset : offset + limit])
+    if q:
+        rows = rows.filter(search_condition(q, user=require(request, "read").user))
+    if sort:
+        rows = rows.order_by(*ordering(sort))
+    page = list(with_short_facts(rows)[offset : offset + limit])
     waiting = waiting_reasons(page)
     return RunListOut(
         items=[RunOut.of(run, waiting=waiting.get(run.pk, "")) for run in page], count=rows.count()

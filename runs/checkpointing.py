@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from runs.listing.summaries import refresh_checkpoints
 from runs.models import Checkpoint, Run
 from runs.services import Actor
 from runs.states import Kind, Status
@@ -83,6 +84,7 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
         Checkpoint.objects.filter(path=checkpoint.path, removed_at=None).update(
             removed_at=timezone.now(), removed_why=f"deleted{who}"[:200]
         )
+        refresh_checkpoints(run.pk)
         _audit(checkpoint, "deleted", actor, freed_bytes=freed)
     return freed
 
@@ -111,6 +113,8 @@ def check_checkpoints(*, run: Run | None, repair: bool, purge: bool) -> Report:
         report.findings += _damaged(one, root, repair and touch)
         report.findings += _rows_without_folder(one, repair and touch)
         report.findings += _folders_without_row(one, root, repair and touch)
+        if repair and touch:
+            refresh_checkpoints(one.pk)
         for path in _discarded(root) if touch else []:
             size = checkpoints.size_of(path)
             report.unused_bytes += size

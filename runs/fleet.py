@@ -61,7 +61,7 @@ class Board:
 
 def queue_board() -> Board:
     """Look at what waits, in order, and at what runs where."""
-    rows = waiting_runs().select_related("dataset")
+    rows = waiting_runs().select_related("dataset", "best_evaluation").prefetch_related("tags")
     queued = list(rows[:MOST_WAITING])
     reasons = waiting_reasons(queued)
     return Board(

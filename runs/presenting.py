@@ -1,60 +1,11 @@
-"""Shape facts of runs for pages: chart groups, samples side by side, what differs between runs."""
+"""Shape facts of runs for pages: samples side by side, what differs between runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from runs.metrics.curves import newest_points
-from runs.metrics.units import UNITS
 from runs.models import Run, Sample
-
-# What the page draws, in order: title, and the series that share one chart.
-CHARTS: list[tuple[str, list[str]]] = [
-    ("Loss", ["train/loss", "eval/loss"]),
-    ("Throughput", ["train/tokens_per_second"]),
-    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
-    ("Step time", ["train/step_time"]),
-    ("Gradient norm", ["train/grad_norm"]),
-    ("Learning rate", ["train/learning_rate"]),
-]
-# Drawn below those, and only for a run that has such points.
-DEVICE_CHARTS: list[tuple[str, list[str]]] = [
-    ("Device: utilisation", ["system/gpu_utilisation", "system/gpu_throttled"]),
-    ("Device: memory", ["system/gpu_memory_used", "system/host_memory"]),
-    ("Device: power", ["system/gpu_power"]),
-    ("Device: temperature", ["system/gpu_temperature"]),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart of a page: its title, its series' names and their unit."""
-
-    title: str
-    names: str
-    unit: str
-    element_id: str
-
-
-def chart_groups(run: Run | None) -> list[Chart]:
-    """List the charts for a training run (or for a comparison)."""
-    if run is not None and run.kind != "train":
-        return []
-    groups = [*CHARTS, *(_device_charts(run) if run is not None else [])]
-    return [
-        Chart(title, ",".join(names), UNITS.get(names[0], ""), f"chart-{number}")
-        for number, (title, names) in enumerate(groups)
-    ]
-
-
-def _device_charts(run: Run) -> list[tuple[str, list[str]]]:
-    there = newest_points(run, [name for _, names in DEVICE_CHARTS for name in names]).keys()
-    return [
-        (title, [name for name in names if name in there])
-        for title, names in DEVICE_CHARTS
-        if not there.isdisjoint(names)
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tunix_site.roles import covers, user_scope
 # Name, label and the name of the address of each tab, in the order of the page.
 TABS: Final = [
     ("overview", "Overview", "runs:detail"),
+    ("charts", "Charts", "runs:charts"),
     ("evaluations", "Evaluations", "runs:evaluations"),
     ("logs", "Logs", "runs:logs"),
     ("config", "Config", "runs:config"),

@@ -3,6 +3,9 @@
 from django.urls import path
 
 from runs import views, views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
+from runs.charts import views as charts_views
+from runs.listing import bulk
+from runs.listing import views as listing
 from runs.pages import (
     attempts,
     checkpoints,
@@ -18,11 +21,16 @@ from runs.pages import (
 
 app_name = "runs"
 urlpatterns = [
-    path("", views.run_list, name="list"),
+    path("", listing.run_list, name="list"),
+    path("export.csv", listing.export, {"form": "csv"}, name="export"),
+    path("export.jsonl", listing.export, {"form": "jsonl"}, name="export"),
+    path("views/", listing.keep_view, name="views"),
+    path("chosen/", bulk.compare_chosen, name="chosen"),
     path("compare/", views.compare, name="compare"),
     path("queue/", views_fleet.queue, name="queue"),
-    path("act/", views_verbs.act_on_many, name="act-many"),
+    path("act/", bulk.act_on_many, name="act-many"),
     path("<int:run_id>/", overview.overview, name="detail"),
+    path("<int:run_id>/charts/", charts_views.run_charts, name="charts"),
     path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
     path("<int:run_id>/logs/", logs.logs, name="logs"),
     path("<int:run_id>/config/", config.config, name="config"),

@@ -13,13 +13,15 @@ from runs.deleting import DELETABLE
 from runs.doing import Outcome
 from runs.models import Run
 from runs.services import FOREGROUND, Actor
-from runs.states import INTERRUPTED, SUPERVISED, Kind, Status
+from runs.states import ALIVE, INTERRUPTED, SUPERVISED, Kind, Status
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.roles import ScopeName, covers
 
 EVERY_STATE: Final = frozenset(Status)
 EVERY_KIND: Final = frozenset(Kind)
 TRAINING: Final = frozenset({Kind.TRAIN})
+# What costs little may be done to this many runs in one go.
+MANY: Final = 2000
 STARTABLE: Final = frozenset({Kind.TRAIN, Kind.BENCH})
 
 
@@ -31,7 +33,7 @@ class Verb:
     it. ``loses`` says what is lost: where it is not empty, people are asked first; ``final``:
     in a shell too. ``takes`` names the arguments of ``does``, ``needs`` those that must be there.
     ``of_checkpoint``: it is about one checkpoint and offered beside it; ``for_many``: offered for
-    many runs at once.
+    many runs at once, at most ``most``.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Verb:
     needs: tuple[str, ...] = ()
     of_checkpoint: bool = False
     for_many: bool = False
+    most: int = 200
 
     @property
     def is_dangerous(self) -> bool:
@@ -217,6 +220,49 @@ VERBS: Final[dict[str, Verb]] = {
             takes=("step",),
             needs=("step",),
             of_checkpoint=True,
+        ),
+        Verb(
+            "tag",
+            "Tag",
+            "put tags on a run, to find it by",
+            "operate",
+            doing.tag,
+            takes=("tags",),
+            needs=("tags",),
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
+            "untag",
+            "Untag",
+            "take tags off a run",
+            "operate",
+            doing.untag,
+            takes=("tags",),
+            needs=("tags",),
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
+            "archive",
+            "Archive",
+            "hide a run from lists; everything of it stays",
+            "operate",
+            doing.archive,
+            states=EVERY_STATE - ALIVE,
+            fits_too=lambda run: run.archived_at is None,
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
+            "unarchive",
+            "Unarchive",
+            "show an archived run in lists again",
+            "operate",
+            doing.unarchive,
+            fits_too=lambda run: run.archived_at is not None,
+            for_many=True,
+            most=MANY,
         ),
         Verb(
             "mark_stopped",

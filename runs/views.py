@@ -8,48 +8,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.charts.groups import chart_groups
 from runs.differences import differences
 from runs.models import Benchmark, Run
 from runs.presenting import (
-    chart_groups,
     differing_rows,
 )
-from runs.selectors import live_workers
-from runs.states import Kind, Status
-from runs.verbs import VERBS
-from runs.waiting import waiting_reasons
 from tunix_site.auth import scope_required
-from tunix_site.roles import covers, user_scope
 
-RUNS_A_PAGE = 50
+BENCHMARKS_A_PAGE = 50
 MAX_COMPARED = 20
-
-
-@require_GET
-@scope_required("read")
-def run_list(request: HttpRequest) -> HttpResponse:
-    """List runs, newest first, filtered by status and kind."""
-    status, kind = request.GET.get("status", ""), request.GET.get("kind", "")
-    rows = selectors.list_runs(
-        status=status if status in Status.values else None, kind=kind if kind in Kind.values else None
-    )
-    page = Paginator(rows.select_related("dataset", "owner"), RUNS_A_PAGE).get_page(request.GET.get("page"))
-    runs = list(page.object_list)
-    selectors.attach_headlines(runs=runs)
-    waiting = waiting_reasons(runs)
-    scope = user_scope(request.user)
-    context = {
-        "page": page,
-        "rows": [(run, waiting.get(run.pk, "")) for run in runs],
-        "verbs": [verb for verb in VERBS.values() if verb.for_many and covers(scope, verb.scope)],
-        "status": status,
-        "kind": kind,
-        "statuses": Status.choices,
-        "kinds": Kind.choices,
-        "has_worker": live_workers().exists(),
-        "any_queued": Run.objects.filter(status=Status.QUEUED).exists(),
-    }
-    return render(request, "runs/list.html", context)
 
 
 @require_GET
@@ -80,5 +48,5 @@ def compare(request: HttpRequest) -> HttpResponse:
 def benchmark_list(request: HttpRequest) -> HttpResponse:
     """List benchmarks, newest first."""
     rows = Benchmark.objects.select_related("run").order_by("-id")
-    page = Paginator(rows, RUNS_A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows, BENCHMARKS_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "runs/benchmarks.html", {"page": page})

@@ -4,18 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from runs.charts.groups import Group
 from runs.metrics.curves import newest_points
 from runs.metrics.units import UNITS
 from runs.models import Run
 
-type Group = tuple[str, list[str]]
-
-# The curves that are looked at first; the tab of charts has all of them.
-KEY_GROUPS: Final[list[Group]] = [
-    ("Loss", ["train/loss", "eval/loss"]),
-    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
-    ("Throughput", ["train/tokens_per_second"]),
-]
 EVALUATION_GROUPS: Final[list[Group]] = [
     ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
     ("Held-out loss", ["eval/loss"]),

@@ -9,8 +9,9 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.charts.groups import KEY_CHARTS
 from runs.lineage import lineage
-from runs.pages.charts_there import KEY_GROUPS, charts_there
+from runs.pages.charts_there import charts_there
 from runs.pages.events import newest_events
 from runs.pages.generation import generation
 from runs.pages.latest import latest_values
@@ -38,7 +39,7 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     headline = selectors.headline_evaluation(run=run)
     peek = selectors.evaluation_samples(evaluation=headline)[:SAMPLES_SHOWN] if headline else []
     context |= {
-        "charts": charts_there(run, KEY_GROUPS, expected=run.is_alive) if run.kind == Kind.TRAIN else [],
+        "charts": charts_there(run, KEY_CHARTS, expected=run.is_alive) if run.kind == Kind.TRAIN else [],
         "latest": latest_values(run),
         "notes_begin": notes_begin(run.notes),
         "tags": [tag.name for tag in run.tags.all()],

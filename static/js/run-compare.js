@@ -7,9 +7,9 @@ const charts = new ChartSet();
 
 const answers = await Promise.all(ids.map((id) => callApi(`/api/training/runs/${id}/metrics?max_points=500`)));
 const series = answers.flatMap((answer) =>
-  answer.series.map((one) => ({ ...one, metric: one.name, name: `run ${answer.run_id} ${one.name}` })),
+  answer.series.map((one) => ({ ...one, run_id: answer.run_id, label: `run ${answer.run_id} ${one.name}` })),
 );
-charts.show(series, { fresh: true, metric: (one) => one.metric });
+charts.show(series, { fresh: true });
 
 document.querySelector("[data-only-differences]").addEventListener("change", (event) => {
   for (const row of document.querySelectorAll("tr[data-differs]")) {
