@@ -1,6 +1,6 @@
 """REST routes of runs, benchmarks and devices."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
@@ -14,7 +14,7 @@ from runs.listing.address import ordering
 from runs.listing.page import with_short_facts
 from runs.listing.search import search_condition
 from runs.logs import read_log
-from runs.models import Benchmark, Evaluation, Run
+from runs.models import Benchmark, Run
 from runs.recipes import write_recipe
 from runs.schemas import (
     AttemptOut,
@@ -26,8 +26,6 @@ from runs.schemas import (
     RunIn,
     RunListOut,
     RunOut,
-    SampleListOut,
-    SampleOut,
     benchmark_out,
 )
 from runs.schemas_devices import DevicesOut
@@ -35,7 +33,6 @@ from runs.states import Kind
 from runs.states import Status as RunStatus
 from runs.waiting import waiting_reasons
 from tunix_site.auth import OPERATE, READ, require
-from tunix_site.errors import NotFoundError
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 
 training_router = Router(tags=["training"])
@@ -153,37 +150,6 @@ def evaluations(
     """List the evaluations of a run's model, by step."""
     rows = selectors.run_evaluations(run=_run(run_id), superseded=superseded)
     return [EvaluationOut.of(row) for row in rows[:MAX_ROWS]]
-
-
-@training_router.get(
-    "runs/{run_id}/samples", response={200: SampleListOut, **ERRORS}, auth=READ, summary="Generated samples"
-)
-def samples(
-    request: HttpRequest,
-    run_id: PositiveId,
-    evaluation: PositiveId | None = None,
-    verdict: Literal["right", "wrong"] | None = None,
-    limit: Limit = 50,
-    offset: Offset = 0,
-) -> SampleListOut:
-    """List generated traces beside the expected ones (default: of the final or newest evaluation)."""
-    run = _run(run_id)
-    found: Evaluation | None
-    if evaluation is not None:
-        found = selectors.run_evaluations(run=run, superseded=True).filter(pk=evaluation).first()
-        if found is None:
-            raise NotFoundError(f"Run {run_id} has no evaluation {evaluation}.")
-    else:
-        found = selectors.headline_evaluation(run=run)
-    if found is None:
-        return SampleListOut(evaluation_id=None, items=[], count=0)
-    rows = selectors.evaluation_samples(evaluation=found)
-    if verdict is not None:
-        rows = rows.filter(correct=verdict == "right")
-    page = rows[offset : offset + limit]
-    return SampleListOut(
-        evaluation_id=found.pk, items=[SampleOut.of(row) for row in page], count=rows.count()
-    )
 
 
 @training_router.get("runs/{run_id}/logs", response={200: LogOut, **ERRORS}, auth=READ, summary="Log")

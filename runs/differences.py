@@ -67,24 +67,43 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
 
     A fact that only one of them holds is named, but decides nothing: an older record knows less.
     """
-    old, new = dict(_flatten("", before)), dict(_flatten("", after))
+    old, new = _compared(before), _compared(after)
     found = []
     for name in sorted(old.keys() | new.keys()):
-        rule = next((rule for rule in _RULES if name == rule[0] or _begins(name, rule[0])), None)
-        if rule is None or old.get(name) == new.get(name):
+        if old.get(name) == new.get(name):
             continue
-        _, category, decides = rule
-        known = name in old and name in new
+        category, decides = category_of(name)
         found.append(
             Difference(
                 category,
                 name,
                 _text(old[name]) if name in old else NOT_RECORDED,
                 _text(new[name]) if name in new else NOT_RECORDED,
-                decides and known and not _harmless(name),
+                decides and name in old and name in new,
             )
         )
     return sorted(found, key=lambda one: (not one.decides, one.category, one.name))
+
+
+def comparable_facts(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Give the facts of a record that are compared, as dotted names and texts."""
+    return {name: _text(value) for name, value in _compared(provenance).items()}
+
+
+def _compared(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in _flatten("", provenance) if _rule(name) is not None}
+
+
+def category_of(name: str) -> tuple[Category, bool]:
+    """Say what a compared fact is about, and whether it could change the bits of a repeat."""
+    rule = _rule(name)
+    if rule is None:
+        raise ValueError(f"{name} is not compared")
+    return rule[1], rule[2] and not _harmless(name)
+
+
+def _rule(name: str) -> tuple[str, Category, bool] | None:
+    return next((rule for rule in _RULES if name == rule[0] or _begins(name, rule[0])), None)
 
 
 def _begins(name: str, rule: str) -> bool:

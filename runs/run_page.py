@@ -18,6 +18,7 @@ from tunix_site.roles import covers, user_scope
 TABS: Final = [
     ("overview", "Overview", "runs:detail"),
     ("charts", "Charts", "runs:charts"),
+    ("samples", "Samples", "runs:samples"),
     ("evaluations", "Evaluations", "runs:evaluations"),
     ("logs", "Logs", "runs:logs"),
     ("config", "Config", "runs:config"),

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from runs.listing.organising import tags_of
 from runs.logs import LogPiece
-from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
+from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run
 from runs.queueing import PRIORITIES
 from runs.waiting import seconds_left, waiting_reason
 from training.config import TrainConfig
@@ -216,36 +216,6 @@ class EvaluationOut(Schema):
             dataset=row.dataset.key if row.dataset else None,
             interval=(row.interval_low, row.interval_high),
         )
-
-
-class SampleOut(Schema):
-    """A held-out prompt, what was expected and what the model wrote."""
-
-    evaluation_id: int
-    position: int
-    trace_hash: str
-    prompt: str
-    expected_steps: list[str]
-    expected_answer: str
-    generated_text: str
-    generated_steps: list[str]
-    steps_valid: list[bool | None]
-    answer: str | None
-    correct: bool
-    rule: str
-
-    @classmethod
-    def of(cls, row: Sample) -> "SampleOut":
-        """Describe a sample."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
-
-
-class SampleListOut(Schema):
-    """A page of one evaluation's samples."""
-
-    evaluation_id: int | None
-    items: list[SampleOut]
-    count: int
 
 
 class LogOut(Schema):

@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from runs import views, views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
+from runs import views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
 from runs.charts import views as charts_views
+from runs.compare import views as compare
 from runs.listing import bulk
 from runs.listing import views as listing
 from runs.pages import (
@@ -18,6 +19,7 @@ from runs.pages import (
     recipe,
     system,
 )
+from runs.samples import views as samples
 
 app_name = "runs"
 urlpatterns = [
@@ -26,11 +28,13 @@ urlpatterns = [
     path("export.jsonl", listing.export, {"form": "jsonl"}, name="export"),
     path("views/", listing.keep_view, name="views"),
     path("chosen/", bulk.compare_chosen, name="chosen"),
-    path("compare/", views.compare, name="compare"),
+    path("compare/", compare.compare, name="compare"),
+    path("compare/export.csv", compare.export, name="compare-csv"),
     path("queue/", views_fleet.queue, name="queue"),
     path("act/", bulk.act_on_many, name="act-many"),
     path("<int:run_id>/", overview.overview, name="detail"),
     path("<int:run_id>/charts/", charts_views.run_charts, name="charts"),
+    path("<int:run_id>/samples/", samples.samples, name="samples"),
     path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
     path("<int:run_id>/logs/", logs.logs, name="logs"),
     path("<int:run_id>/config/", config.config, name="config"),

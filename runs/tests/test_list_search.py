@@ -108,7 +108,8 @@ def runs(db):
     change_tags(mid, add=["baseline"])
     graded = Evaluation.objects.create(
         run=low, made_by=low, attempt=1, step=10, split="test", n=8, correct=6, loss=0.5,
-        answer_accuracy=0.75, interval_low=0.4, interval_high=0.9, seconds=1, generated_tokens=1, created_at=NOW,
+        answer_accuracy=0.75, interval_low=0.4, interval_high=0.9, seconds=1, generated_tokens=1,
+        created_at=NOW,
     )  # fmt: skip
     Run.objects.filter(pk=low.pk).update(best_evaluation=graded)
     return {"low": low, "mid": mid, "high": high, "user": ann}

@@ -190,7 +190,7 @@ def test_everything_can_be_worked_out_anew_and_the_migration_says_the_same(attem
     refresh_summary(emptied(attempt.run))
     assert summary(attempt.run) == as_stored
     emptied(attempt.run)
-    importlib.import_module("runs.migrations.0008_summaries").fill(apps, None)
+    importlib.import_module("runs.migrations.0010_summaries").fill(apps, None)
     assert summary(attempt.run) == as_stored
 
 
