@@ -136,7 +136,7 @@ def test_a_completed_run_shows_everything_that_it_left(page, finished):
         "2.0 KiB",
         "which?",
         "completed",
-        'data-names="train/loss,eval/loss"',
+        'data-names="train/loss"',
     ):
         assert fact in text, fact
     assert 'data-alive="false"' in text

@@ -7,7 +7,7 @@ import pytest
 from runs.ingest import ingest_attempt
 from runs.models import Attempt, Run
 from runs.pages.tests.support import (
-    TABS,
+    EVERY_TAB,
     failed_run,
     finished_run,
     forked_run,
@@ -44,8 +44,8 @@ def test_every_tab_fits_its_window(site, operator, finished, width, theme):
             ), f"{name} {tab}: the current tab is out of sight"
             shoot(page, f"page-{name}-{re.sub(r'\W+', '-', tab).strip('-') or 'overview'}-{width}-{theme}")
 
-    look(finished, (*TABS, "logs/?q=step+39", "logs/?line=200", "notes/?edit=1"), "full")
-    look(make_run(), TABS, "empty")
+    look(finished, (*EVERY_TAB, "logs/?q=step+39", "logs/?line=200", "notes/?edit=1"), "full")
+    look(make_run(), EVERY_TAB, "empty")
     look(forked_run(finished), ("", "attempts/", "evaluations/"), "fork")
     look(written_run(), ("", "config/"), "generation")
     release_device()
