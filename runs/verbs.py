@@ -19,6 +19,8 @@ from tunix_site.roles import ScopeName, covers
 
 EVERY_STATE: Final = frozenset(Status)
 EVERY_KIND: Final = frozenset(Kind)
+# A history of another tool was carried out elsewhere: here it can be looked at and deleted.
+CARRIED_OUT_HERE: Final = EVERY_KIND - {Kind.IMPORTED}
 TRAINING: Final = frozenset({Kind.TRAIN})
 # What costs little may be done to this many runs in one go.
 MANY: Final = 2000
@@ -42,7 +44,7 @@ class Verb:
     scope: ScopeName
     does: Callable[..., Outcome]
     states: frozenset[Status] = EVERY_STATE
-    kinds: frozenset[Kind] = EVERY_KIND
+    kinds: frozenset[Kind] = CARRIED_OUT_HERE
     fits_too: Callable[[Run], bool] | None = None
     loses: str = ""
     final: bool = False
@@ -284,6 +286,7 @@ VERBS: Final[dict[str, Verb]] = {
             "admin",
             doing.delete,
             states=DELETABLE,
+            kinds=EVERY_KIND,
             loses=(
                 "Its curves, samples, checkpoints, logs and profiles are gone for good, and so are the "
                 "evaluations and generations made from it."

@@ -25,33 +25,33 @@ def waiting_reason(run: Run) -> str:
     return waiting_reasons([run]).get(run.pk, "")
 
 
-def waiting_reasons(runs: Sequence[Run], *, live: list[Worker] | None = None) -> dict[int, str]:
+def waiting_reasons(runs: Sequence[Run], *, scene: "Scene | None" = None) -> dict[int, str]:
     """Say why each of the runs waits; those that do not are left out.
 
-    A handful of queries, however many runs there are; ``live``: the workers that live, where they are
-    known already.
+    A handful of queries, however many runs there are; none where the caller has looked already.
     """
     queued = [run for run in runs if run.status == Status.QUEUED]
     if not queued:
         return {}
-    scene = _Scene(list(live_workers()) if live is None else live)
+    scene = scene or Scene()
     return {run.pk: scene.reason(run) for run in queued}
 
 
 @dataclass(slots=True)
-class _Holder:
+class Holder:
     """Who has a device: a run, and the seconds that it still needs where that can be told."""
 
     run: Run
     left: float | None
 
 
-class _Scene:
+class Scene:
     """Workers, devices, leases and the queue, as they are at one moment; each is looked at when needed."""
 
-    def __init__(self, live: list[Worker]) -> None:
+    def __init__(self, live: list[Worker] | None = None) -> None:
+        """Look around; ``live``: the workers that live, where they are known already."""
         self.now = timezone.now()
-        self.live = live
+        self.live = list(live_workers()) if live is None else live
         self.working = [worker for worker in self.live if worker.drain_requested_at is None]
 
     @cached_property
@@ -77,12 +77,10 @@ class _Scene:
         return {row.assigned_to: row.pk for row in self.queue if row.assigned_to}
 
     @cached_property
-    def held(self) -> dict[tuple[str, str], _Holder]:
+    def held(self) -> dict[tuple[str, str], Holder]:
         """By host and device: who has it."""
-        leases = DeviceLease.objects.select_related("run").only(
-            "host", "device", "run__step", "run__total_steps", "run__step_seconds"
-        )
-        return {(lease.host, lease.device): _Holder(lease.run, seconds_left(lease.run)) for lease in leases}
+        leases = DeviceLease.objects.select_related("run", "run__dataset").order_by("host", "device")
+        return {(lease.host, lease.device): Holder(lease.run, seconds_left(lease.run)) for lease in leases}
 
     def reason(self, run: Run) -> str:
         """Say what is missing, the most particular first."""

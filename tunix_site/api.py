@@ -18,6 +18,7 @@ from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.charts.api import charts_router
 from runs.fleet import count_workers
+from runs.home.api import home_router
 from runs.listing.api import router as listing_router
 from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
@@ -153,6 +154,7 @@ api.add_router("training", reproduce_router)
 api.add_router("training", charts_router)
 api.add_router("training", samples_router)
 api.add_router("training", queue_router)
+api.add_router("training", home_router)
 api.add_router("training", notes_router)
 api.add_router("training", log_search_router)
 api.add_router("workers", workers_router)

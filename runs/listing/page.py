@@ -12,7 +12,7 @@ from runs.listing import cells
 from runs.listing.address import Address, ordering
 from runs.listing.columns import Column, column_named, grouping_named
 from runs.models import Run, Tag, Worker
-from runs.waiting import waiting_reasons
+from runs.waiting import Scene, waiting_reasons
 
 RUNS_A_PAGE: Final = 50
 # Long texts that no column shows.
@@ -74,7 +74,7 @@ def read_page(matching: QuerySet[Run], address: Address, *, live: list[Worker]) 
         number = max(1, -(-matching.count() // RUNS_A_PAGE))
         runs, total, newest = _slice(matching, address, number)
     columns = [column for name in address.columns if (column := column_named(name))]
-    waiting = waiting_reasons(runs, live=live)
+    waiting = waiting_reasons(runs, scene=Scene(live))
     paginator = Paginator(range(total), RUNS_A_PAGE)
     return ListPage(
         rows=_rows(runs, columns, waiting, address, matching),

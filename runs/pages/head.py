@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Avg
-
-from runs.models import MetricPoint, Run
+from runs.models import Run
 from runs.pages.advice import Advice, advice_for
 from runs.states import SUPERVISED, Status
 from runs.waiting import in_words
 
-# Without a stored pace the mean of the last steps stands in.
-PACE_STEPS = 20
 TAIL_LINES = 12
 
 
@@ -30,8 +26,8 @@ class Head:
 
 
 def head_of(run: Run) -> Head:
-    """Gather the head of a run's page: at most one query, and none for a run that has ended well."""
-    pace = step_seconds(run) if run.status in SUPERVISED and run.total_steps else None
+    """Gather the head of a run's page: no points are read."""
+    pace = run.step_seconds if run.status in SUPERVISED and run.total_steps else None
     lines = run.error.rstrip().splitlines()
     return Head(
         step_seconds=pace,
@@ -40,17 +36,6 @@ def head_of(run: Run) -> Head:
         tail_lines=min(len(lines), TAIL_LINES),
         advice=advice_for(run),
     )
-
-
-def step_seconds(run: Run) -> float | None:
-    """Give the time that an update took of late, in seconds; None where no update is known."""
-    if run.step_seconds:
-        return run.step_seconds
-    points = MetricPoint.objects.filter(
-        run=run, name="train/step_time", superseded=False, step__gt=run.step - PACE_STEPS
-    )
-    found: float | None = points.aggregate(mean=Avg("value"))["mean"]
-    return found
 
 
 def pace_in_words(seconds: float) -> str:

@@ -72,6 +72,14 @@ def test_the_tree_begins_with_the_oldest_and_says_what_each_changed(family):
         assert (last.run, last.here) == (third, run == third)
 
 
+def test_a_clone_that_was_taken_up_from_its_own_checkpoint_is_no_fork(family):
+    clone = clone_run(family[0])
+    Run.objects.filter(pk=clone.pk).update(resume_path=f"{clone.checkpoint_dir}/5")
+    tree = lineage(fresh(clone))
+    assert tree is not None
+    assert [one.how for one in tree.root.children if one.run == clone] == ["from its first step"]
+
+
 def test_a_run_without_family_has_none_and_a_large_family_is_cut(family):
     assert lineage(make_run()) is None
     assert lineage(make_run(kind=Kind.BENCH)) is None
