@@ -15,7 +15,7 @@ from runs.pages.tests.support import (
     running_run,
     written_run,
 )
-from runs.tests.support import fresh, journal, make_run, release_device
+from runs.tests.support import finish, fresh, journal, make_run, release_device
 from tunix_site.tests.browser import fits, shoot
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -148,6 +148,18 @@ def test_notes_are_written_by_an_operator_and_a_second_writer_is_told(site, oper
     assert page.locator(".notes em").inner_text() == "here"
     assert fresh(finished).notes == "from *here*"
     site.complaints[:] = [one for one in site.complaints if "409" not in one]
+
+
+def test_notes_being_written_outlast_the_end_of_the_run(site, operator):
+    run = running_run()
+    page = site.open(f"/runs/{run.pk}/notes/", user=operator)
+    page.get_by_role("textbox", name="Notes").fill("half a thought")
+    page.evaluate("window.stayed = true")
+    finish(Attempt.objects.get())
+    # Longer than the page takes to look again.
+    page.wait_for_timeout(5000)
+    assert page.evaluate("window.stayed")
+    assert page.get_by_role("textbox", name="Notes").input_value() == "half a thought"
 
 
 def test_the_config_and_the_recipe_are_copied(site, viewer, finished):

@@ -158,7 +158,9 @@ def test_evaluations_say_how_they_changed_and_link_their_samples(page, finished)
     assert "+40.0 points" in text
     assert "better" in text
     assert "10 of 12" in text
-    assert text.index(">40 <") < text.index(">20")
+    assert text.index(">40</a>") < text.index(">20</a>")
+    newest = Evaluation.objects.get(step=40)
+    assert f'href="/runs/{finished.pk}/samples/?evaluation={newest.pk}"' in text
     assert 'data-names="eval/loss"' in text
 
 
