@@ -59,7 +59,7 @@ BUDGETS = {
     "system/": FRAME + 5,
     "provenance/": FRAME,
     "notes/": FRAME,
-    "recipe/": FRAME + 2,
+    "recipe/": FRAME + 3,
 }
 
 
