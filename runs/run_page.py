@@ -23,7 +23,7 @@ TABS: Final = [
     ("logs", "Logs", "runs:logs"),
     ("config", "Config", "runs:config"),
     ("checkpoints", "Checkpoints", "runs:checkpoints"),
-    ("attempts", "Attempts and events", "runs:attempts"),
+    ("attempts", "Attempts", "runs:attempts"),
     ("system", "System", "runs:system"),
     ("provenance", "Provenance", "runs:provenance"),
     ("notes", "Notes", "runs:notes"),
