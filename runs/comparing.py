@@ -10,6 +10,8 @@ Series = Mapping[int, float | str]
 
 # How long something took says nothing about whether it came out the same.
 _TIMINGS = frozenset({"train/step_time", "train/tokens_per_second"})
+# Not recorded by every version; a run that has none of them lost nothing.
+_IF_IN_BOTH = frozenset({"train/epoch", "train/tokens_seen"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ def compare(
             if step > after_step and (to_step is None or step <= to_step)
         }
 
-    names = sorted(name for name in {*before, *after} if is_compared(name))
+    told = {*before, *after} - (_IF_IN_BOTH - ({*before} & {*after}))
+    names = sorted(name for name in told if is_compared(name))
     pairs = {name: (wanted(before.get(name, {})), wanted(after.get(name, {}))) for name in names}
     metrics = tuple(_compare_one(name, *pair) for name, pair in pairs.items() if pair[0] or pair[1])
     steps = {step for pair in pairs.values() for series in pair for step in series}

@@ -9,6 +9,7 @@ from training.config import HARMLESS_FIELDS
 
 Category = Literal["recipe", "data", "code", "packages", "device", "environment"]
 NOT_RECORDED: Final = "not recorded"
+NOT_INSTALLED: Final = "not installed"
 
 # The first rule whose beginning a dotted name has decides; names without a rule are not compared.
 _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
@@ -22,12 +23,15 @@ _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
     ("compute_dtype", "recipe", True),
     ("content_hash", "data", True),
     ("dataset_key", "data", False),
+    ("training_code", "code", True),
     ("git_commit", "code", True),
     ("git_dirty", "code", False),
     ("git_diff_hash", "code", True),
     ("python", "packages", True),
     ("packages.", "packages", True),
     ("packages_hash", "packages", False),
+    # Those that make the numbers are named above.
+    ("installed.", "packages", False),
     ("device.kind", "device", True),
     ("device.device_kind", "device", True),
     ("device.platform_version", "device", True),
@@ -68,17 +72,21 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
     A fact that only one of them holds is named, but decides nothing: an older record knows less.
     """
     old, new = _compared(before), _compared(after)
+    if not (before.get("installed") and after.get("installed")):
+        # One record knows nothing of them, so that nothing can be said of each.
+        old, new = _without_installed(old), _without_installed(new)
     found = []
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) == new.get(name):
             continue
         category, decides = category_of(name)
+        absent = NOT_INSTALLED if name.startswith("installed.") else NOT_RECORDED
         found.append(
             Difference(
                 category,
                 name,
-                _text(old[name]) if name in old else NOT_RECORDED,
-                _text(new[name]) if name in new else NOT_RECORDED,
+                _text(old[name]) if name in old else absent,
+                _text(new[name]) if name in new else absent,
                 decides and name in old and name in new,
             )
         )
@@ -91,7 +99,12 @@ def comparable_facts(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _compared(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in _flatten("", provenance) if _rule(name) is not None}
+    facts = {name: value for name, value in _flatten("", provenance) if _rule(name) is not None}
+    return facts | dict(_installed(provenance))
+
+
+def _without_installed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if not name.startswith("installed.")}
 
 
 def category_of(name: str) -> tuple[Category, bool]:
@@ -121,6 +134,15 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flatten(f"{prefix}.{name}" if prefix else str(name), item)
     elif value is not None or prefix.startswith(("config.", "environment.")):
         yield prefix, value
+
+
+def _installed(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the packages of the whole list that are not among those that decide, by name."""
+    named = record.get("packages") or {}
+    for line in record.get("installed") or ():
+        name, _, version = str(line).partition("==")
+        if name not in named:
+            yield f"installed.{name}", version
 
 
 def _text(value: Any) -> str:

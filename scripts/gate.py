@@ -12,11 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from setup_env import ROOT, SetupError, ensure
@@ -26,6 +29,8 @@ from stages import GROUPS, STAGES, Stage, choose, find_chromium, postgres_url
 PRIVATE = re.compile(
     r"(DATABASE_URL|DJANGO_|TUNIX_(?!TEST_|NO_SKIPS)|PYTHONPATH|PYTHONHOME|VIRTUAL_ENV|XLA_FLAGS)"
 )
+
+_SHOWING = threading.Lock()
 
 
 @dataclass
@@ -47,7 +52,8 @@ def stage_environment(stage: Stage, scratch: Path) -> dict[str, str]:
     if stage.name != "gpu":
         environment["JAX_PLATFORMS"] = "cpu"
     if stage.on_postgres:
-        environment["DATABASE_URL"] = postgres_url()
+        # A database of its own, for stages run side by side; the tests make it and drop it again.
+        environment["DATABASE_URL"] = urlsplit(postgres_url())._replace(path=f"/{stage.name}").geturl()
     elif not stage.runs_tests:
         environment["DATABASE_URL"] = f"sqlite:///{scratch / 'gate.sqlite3'}"
     if find_chromium():
@@ -117,29 +123,31 @@ def run_stage(stage: Stage, *, no_skips: bool, out: IO[str]) -> Outcome:
     return Outcome(stage.name, result, time.monotonic() - began, note, skipped)
 
 
-def run_beside(stages: list[Stage], *, no_skips: bool, out: IO[str]) -> list[Outcome]:
-    """Run stages one after another, with what they print kept in ``out``."""
-    return [run_stage(stage, no_skips=no_skips, out=out) for stage in stages]
+def run_kept(stage: Stage, *, no_skips: bool) -> Outcome:
+    """Run a stage, and show what it printed once it has ended, so that no two mix."""
+    with tempfile.TemporaryFile("w+") as kept:
+        outcome = run_stage(stage, no_skips=no_skips, out=kept)
+        kept.seek(0)
+        with _SHOWING:
+            shutil.copyfileobj(kept, sys.stdout)
+            sys.stdout.flush()
+    return outcome
 
 
 def run_all(stages: list[Stage], *, no_skips: bool) -> dict[str, Outcome]:
-    """Run the stages in two lanes, for each is one process on one core most of its time.
+    """Run the stages, the longest first, as many at a time as there are cores, and one more.
 
-    The second lane's output is shown when it has ended, so that the two do not mix.
+    Each is one process that computes on one core most of its time, and waits for the rest of it.
     """
     for stage in stages:
-        # Both lanes use the same environments, so these are set up first; a failure shows in its stage.
+        # They use the same environments, so these are set up first; a failure shows in its stage.
         with contextlib.suppress(SetupError):
             ensure(ROOT / stage.venv, *stage.requirements)
-    beside = [stage for stage in stages if stage.beside]
-    with tempfile.TemporaryFile("w+") as kept, ThreadPoolExecutor(1) as pool:
-        later = pool.submit(run_beside, beside, no_skips=no_skips, out=kept)
-        outcomes = run_beside(
-            [stage for stage in stages if not stage.beside], no_skips=no_skips, out=sys.stdout
-        )
-        outcomes += later.result()
-        kept.seek(0)
-        shutil.copyfileobj(kept, sys.stdout)
+    run = partial(run_kept, no_skips=no_skips)
+    together = sorted((stage for stage in stages if not stage.alone), key=lambda stage: -stage.seconds)
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        outcomes = list(pool.map(run, together))
+    outcomes += [run(stage) for stage in stages if stage.alone]
     return {outcome.stage: outcome for outcome in outcomes}
 
 

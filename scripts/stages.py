@@ -25,9 +25,10 @@ class Stage:
     reason why this machine cannot run the stage, or an empty string. ``optional`` stages may be
     skipped even where skips count as failures. ``skips_allowed`` matches the reasons with which a
     test may skip itself there all the same. ``covered_by`` names a stage that runs the same tests:
-    where both would run and nobody asked for this one by name, the other one is enough. Stages
-    ``beside`` the others run at the same time as those, one after another; those ``on_postgres`` use the
-    test server instead of SQLite.
+    where both would run and nobody asked for this one by name, the other one is enough. ``seconds`` is
+    about what it takes on two cores beside others: the longest begin first. Stages that run
+    ``alone`` measure what others beside them would spoil; those ``on_postgres`` use the test server
+    instead of SQLite.
     """
 
     name: str
@@ -39,7 +40,8 @@ class Stage:
     optional: bool = False
     skips_allowed: str = ""
     covered_by: str = ""
-    beside: bool = False
+    seconds: int = 1
+    alone: bool = False
     on_postgres: bool = False
 
     @property
@@ -87,7 +89,7 @@ def no_gpu() -> str:
 
 
 def _tests(marks: str, *options: str) -> tuple[str, ...]:
-    return ("pytest", "-q", "-m", marks, "--timeout", "300", "--durations", "5", *options)
+    return ("pytest", "-q", "-m", marks, "--timeout", "300", "--durations", "12", *options)
 
 
 # A module of tests that needs JAX skips itself where there is none.
@@ -101,7 +103,7 @@ IMPORT_LINTER = "from importlinter.cli import lint_imports_command as main; main
 STAGES = (
     Stage("ruff", (("ruff", "check", "."),)),
     Stage("format", (("ruff", "format", "--check", "."),)),
-    Stage("mypy", (("mypy", "."),)),
+    Stage("mypy", (("mypy", "."),), seconds=30),
     Stage("imports", (("-c", IMPORT_LINTER),)),
     Stage("migrations", (("manage.py", "makemigrations", "--check", "--dry-run"),)),
     Stage(
@@ -116,6 +118,7 @@ STAGES = (
         venv=".venv-site",
         requirements=("test",),
         skips_allowed=f"{NO_JAX}|{NO_MOUNT}",
+        seconds=210,
         covered_by="postgres",
     ),
     Stage(
@@ -124,7 +127,7 @@ STAGES = (
         venv=".venv-site",
         requirements=("test",),
         why_not=no_postgres,
-        beside=True,
+        seconds=210,
         on_postgres=True,
         skips_allowed=f"{NO_JAX}|{NO_MOUNT}",
     ),
@@ -132,7 +135,7 @@ STAGES = (
     Stage(
         "training",
         (_tests("not gpu and not browser and not long", "training"),),
-        beside=True,
+        seconds=410,
         skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
     ),
     # What happens to workers and their trainings, on the other database too.
@@ -140,13 +143,20 @@ STAGES = (
         "faults-on-postgres",
         (_tests("jax and not long", "runs/tests/test_faults.py"),),
         why_not=no_postgres,
-        beside=True,
+        seconds=60,
         on_postgres=True,
     ),
     # With JAX on the CPU: everything else.
     Stage(
         "sqlite",
-        (_tests("not gpu and not browser and not long", "tunix_site", "datasets_app", "runs"),),
+        (_tests("not gpu and not browser and not long", "tunix_site", "datasets_app"),),
+        seconds=200,
+        skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
+    ),
+    Stage(
+        "sqlite-runs",
+        (_tests("not gpu and not browser and not long", "runs"),),
+        seconds=430,
         # What a machine without a GPU answers can't be tried on one that has it.
         skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
     ),
@@ -155,17 +165,20 @@ STAGES = (
         (_tests("browser and not gpu and not long"),),
         environment={"DJANGO_ALLOW_ASYNC_UNSAFE": "true"},
         why_not=no_chromium,
+        seconds=150,
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
     Stage(
         "long",
         (_tests("long and not gpu", "--timeout", "0"),),
         skips_allowed=NO_MOUNT,
+        alone=True,
     ),
     Stage(
         "long-faults-on-postgres",
         (_tests("long", "--timeout", "0", "runs/tests/test_faults.py"),),
         why_not=no_postgres,
+        alone=True,
         on_postgres=True,
     ),
     # What trains and uses the database, once more on the other database.
@@ -173,6 +186,7 @@ STAGES = (
         "training-on-postgres",
         (_tests("jax and not gpu and not browser and not long", "runs"),),
         why_not=no_postgres,
+        alone=True,
         on_postgres=True,
         skips_allowed=r"SQLite's own lock",
     ),

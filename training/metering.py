@@ -15,6 +15,11 @@ from training.step import StepMetrics
 # Updates that may be under way at once: one runs, the next waits on the device, and the host
 # prepares a third. More would only hold more batches in memory and make a stop slower.
 IN_FLIGHT: Final = 2
+# The throughput is that of the last updates which took together about as long (s): one that is seen to
+# end late, for the host was busy, makes the next look quick beyond belief.
+THROUGHPUT_SECONDS: Final = 0.5
+# How far the data has been gone through changes evenly, so that not every update need say so.
+POSITION_EVERY: Final = 10
 
 
 class _Pending(NamedTuple):
@@ -26,16 +31,23 @@ class _Pending(NamedTuple):
 class StepMeter:
     """Records every update exactly once, in order, from a thread of its own.
 
-    The step time is the time between two consecutive completions; `start` begins a new
-    interval after anything else than updates took time. What goes wrong in the thread is
-    raised by the next call.
+    The step time is the time between two consecutive completions, and where several had ended
+    by the time it looked, an equal share for each; `start` begins a new interval after anything
+    else than updates took time. ``epochs_a_step``: passes over the rows that an update makes;
+    ``last_step``: the one that always says how far the data has been gone through. What goes wrong
+    in the thread is raised by the next call.
+
+    ``tokens_seen`` counts the real tokens of all updates so far; None where that is not known.
     """
 
-    def __init__(self, recorder: Recorder, *, skip_limit: int) -> None:
+    def __init__(self, recorder: Recorder, *, skip_limit: int, epochs_a_step: float, last_step: int) -> None:
         self._recorder, self._skip_limit = recorder, skip_limit
+        self._epochs_a_step, self._last_step = epochs_a_step, last_step
+        self.tokens_seen: int | None = 0
         self._changed = threading.Condition()
         self._pending: deque[_Pending] = deque()
-        self._busy = False
+        self._busy = 0
+        self._recent: deque[tuple[float, int]] = deque()
         self._closed = False
         self._error: BaseException | None = None
         self._last = time.perf_counter()
@@ -51,6 +63,7 @@ class StepMeter:
         with it, and its time under a name of its own too.
         """
         self._last = time.perf_counter()
+        self._recent.clear()
         if once is not None:
             self._once = dict(once)
 
@@ -92,21 +105,47 @@ class StepMeter:
                 self._changed.wait_for(lambda: self._pending or self._closed)
                 if self._closed:
                     return
-                update, self._busy = self._pending.popleft(), True
+                ended, self._busy = [self._pending.popleft()], 1
             try:
-                self._record(update)
+                ended[0].metrics.block_until_ready()
+                with self._changed:
+                    # The type stubs of JAX leave is_ready out.
+                    while self._pending and self._pending[0].metrics.is_ready():  # type: ignore[attr-defined]
+                        ended.append(self._pending.popleft())
+                        self._busy += 1
+                now = time.perf_counter()
+                seconds, self._last = (now - self._last) / len(ended), now
+                for update in ended:
+                    self._record(update, seconds)
             except BaseException as error:  # it belongs to the loop, which raises it
                 self._error = error
             with self._changed:
-                self._busy = False
+                self._busy = 0
                 self._changed.notify_all()
                 if self._error is not None:
                     return
 
-    def _record(self, update: _Pending) -> None:
-        values = StepMetrics(*np.asarray(update.metrics).tolist())  # waits for the device
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
+    def _throughput(self, seconds: float, tokens: int) -> float:
+        """Give the real tokens a second of this update and those shortly before it."""
+        self._recent.append((seconds, tokens))
+        total = sum(took for took, _ in self._recent)
+        while total - self._recent[0][0] >= THROUGHPUT_SECONDS:
+            total -= self._recent.popleft()[0]
+        return sum(count for _, count in self._recent) / total
+
+    def _position(self, step: int) -> dict[str, float]:
+        """Say at some steps, the same ones in every attempt, how far the data has been gone through."""
+        if step % POSITION_EVERY and step not in (1, self._last_step):
+            return {}
+        position = {"train/epoch": step * self._epochs_a_step}
+        if self.tokens_seen is not None:
+            position["train/tokens_seen"] = float(self.tokens_seen)
+        return position
+
+    def _record(self, update: _Pending, seconds: float) -> None:
+        values = StepMetrics(*np.asarray(update.metrics).tolist())
+        if self.tokens_seen is not None:
+            self.tokens_seen += update.tokens
         # No supervised token in a whole batch is no loss of zero but none at all.
         self.loss = values.loss_sum / values.weight if values.weight else float("nan")
         recorded = {
@@ -114,7 +153,8 @@ class StepMeter:
             "train/grad_norm": values.grad_norm,
             "train/learning_rate": values.learning_rate,
             "train/step_time": seconds,
-            "train/tokens_per_second": update.tokens / seconds,
+            "train/tokens_per_second": self._throughput(seconds, update.tokens),
+            **self._position(update.step),
         }
         if values.skipped:
             recorded["train/skipped_updates"] = values.skipped

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from runs.presenting import Chart
-from runs.series import UNITS
+from runs.charts.groups import Chart
+from runs.metrics.units import UNITS
 
 AT_FIRST: Final = (
     "train/loss",

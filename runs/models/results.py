@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Cast, StrIndex
 from django.db.models.lookups import GreaterThan
 
@@ -33,6 +34,10 @@ class MetricPoint(models.Model):
         constraints = [
             # The same index serves every read of a series.
             models.UniqueConstraint(fields=["run", "name", "step", "attempt"], name="one_point_a_step")
+        ]
+        indexes = [
+            # Few points are not finite, and charts mark each of them.
+            models.Index(fields=["run", "name", "step"], condition=Q(value=None), name="points_not_finite")
         ]
 
     def __str__(self) -> str:

@@ -48,3 +48,10 @@ def test_timings_and_steps_beyond_the_last_do_not_count():
     assert not is_compared("system/checkpoint_stall")
     assert compare({}, {}).identical_until is None
     assert not compare({}, {}).identical
+
+
+def test_a_metric_that_older_versions_did_not_record_is_compared_where_both_have_it():
+    loss = {"train/loss": {1: 2.0}}
+    assert compare(loss, {**loss, "train/epoch": {1: 0.5}}).identical
+    assert not compare({**loss, "train/epoch": {1: 0.25}}, {**loss, "train/epoch": {1: 0.5}}).identical
+    assert not compare(loss, {**loss, "train/grad_norm": {1: 0.5}}).identical

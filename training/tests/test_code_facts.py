@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from training.code_facts import MASK, MAX_DIFF_BYTES, git_facts, masked
+from training.code_facts import MASK, MAX_DIFF_BYTES, git_facts, masked, training_code
 
 
 @pytest.fixture
@@ -34,6 +34,13 @@ def test_the_difference_itself_is_kept_and_what_git_does_not_know_is_named(repos
     assert facts["git_untracked"] == ["new.py"]
     before = facts["git_diff_hash"]
     (repository / "code.py").write_text("rate = 3\n")
+    assert git_facts(repository)["git_diff_hash"] != before
+
+
+def test_what_an_untracked_module_holds_is_part_of_the_difference(repository):
+    (repository / "new.py").write_text("rate = 1\n")
+    before = git_facts(repository)["git_diff_hash"]
+    (repository / "new.py").write_text("rate = 2\n")
     assert git_facts(repository)["git_diff_hash"] != before
 
 
@@ -72,11 +79,16 @@ SECRET = "s3cr3t-Value_123456789"
         f"+hf_{SECRET.replace('-', '')}",
         f"+-----BEGIN RSA PRIVATE KEY-----\n+{SECRET}\n+-----END RSA PRIVATE KEY-----",
         f"+-----BEGIN PRIVATE KEY-----\n+{SECRET}",
+        f'+login("ghs_{SECRET.replace("-", "")}")',
+        f'+genai.configure("AIza{SECRET.replace("-", "")}")',
+        f"+header = 'eyJhbGciOiJIUzI1.{SECRET}.{SECRET}'",
+        f"+Authorization: Basic {SECRET.replace('-', '').replace('_', '')}",
         f"+AWS_PRIVATE_KEY => {SECRET} trailing {SECRET}",
     ],
 )
 def test_secrets_are_masked(line):
-    assert SECRET.replace("-", "") not in masked(line).replace("-", "")
+    plain = masked(line).replace("-", "").replace("_", "")
+    assert SECRET.replace("-", "").replace("_", "") not in plain
     assert MASK in masked(line)
 
 
@@ -86,3 +98,19 @@ def test_secrets_are_masked(line):
 )
 def test_what_is_no_secret_stays(line):
     assert masked(line) == line
+
+
+def test_only_code_that_makes_parameters_counts_as_training_code(tmp_path):
+    for name in ("loop.py", "tests/test_loop.py", "bench/measure.py", "notes.md"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("one")
+    training_code.cache_clear()
+    before = training_code(tmp_path)
+    for name in ("tests/test_loop.py", "bench/measure.py", "notes.md"):
+        (tmp_path / name).write_text("two")
+    training_code.cache_clear()
+    assert training_code(tmp_path) == before
+    (tmp_path / "loop.py").write_text("two")
+    training_code.cache_clear()
+    assert training_code(tmp_path) != before

@@ -28,6 +28,7 @@ PER_STEP = {
     "train/step_time",
     "train/tokens_per_second",
 }
+POSITION = ("train/epoch", "train/tokens_seen")
 START_UP = {"system/lowering_time", "system/compile_time", "system/first_step_time"}
 LONG = {"steps": 60, "eval_every_steps": 20, "keep_checkpoints": 10}
 
@@ -56,8 +57,16 @@ def test_every_update_has_every_metric_once_and_in_order(whole):
         "eval/loss",
         "eval/answer_accuracy",
         "eval/step_accuracy",
-    } | START_UP
+    } | START_UP | set(POSITION)
     assert all(seconds > 0 for _, seconds in recorder.series("train/step_time"))
+
+
+def test_some_steps_say_how_far_the_data_has_been_gone_through(whole):
+    _, recorder, _ = whole
+    for name in POSITION:
+        assert [step for step, _ in recorder.series(name)] == [1, 10, 20, 30, 40, 50, 60]
+        values = [value for _, value in recorder.series(name)]
+        assert values == sorted(set(values))
 
 
 def test_what_the_start_took_is_told_apart_from_the_steady_state(whole):

@@ -91,6 +91,29 @@ def test_the_tests_without_jax_run_once_unless_a_person_asks_for_both(
     assert not script("gate").is_covered(site, chosen, ["site", "postgres"])
 
 
+def test_the_longest_stages_begin_first_and_each_tells_how_it_went(
+    script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, stages = script("gate"), script("stages")
+    begun: list[str] = []
+
+    def carry_out(stage: Any, *, no_skips: bool, out: Any) -> Any:
+        begun.append(stage.name)
+        print(f"=== {stage.name}", file=out)
+        return gate.Outcome(stage.name, "passed")
+
+    monkeypatch.setattr(gate, "run_stage", carry_out)
+    monkeypatch.setattr(gate, "ensure", lambda *_: None)
+    monkeypatch.setattr(gate.os, "cpu_count", lambda: 0)
+    chosen = [
+        stages.Stage("quick", ()),
+        stages.Stage("alone", (), seconds=900, alone=True),
+        stages.Stage("slow", (), seconds=90),
+    ]
+    assert list(gate.run_all(chosen, no_skips=True)) == ["slow", "quick", "alone"]
+    assert (set(begun), begun[-1]) == ({"slow", "quick", "alone"}, "alone")
+
+
 def test_an_unknown_stage_is_wrong_use(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert script("gate").main(["nonsense"]) == 2
     assert "choose from lint" in capsys.readouterr().err
@@ -116,8 +139,9 @@ def test_a_persons_own_settings_stay_out_of_the_tests(
     assert "DATABASE_URL" not in on_sqlite
     assert "DJANGO_SECRET_KEY" not in on_sqlite
     assert on_sqlite["TUNIX_TEST_DATA"] == "/srv/data"
-    on_postgres = script("gate").stage_environment(stages["postgres"], tmp_path)
-    assert on_postgres["DATABASE_URL"] == "postgresql://test/test"
+    for name in ("postgres", "faults-on-postgres"):
+        on_postgres = script("gate").stage_environment(stages[name], tmp_path)
+        assert on_postgres["DATABASE_URL"] == f"postgresql://test/{name}"
 
 
 @pytest.mark.parametrize(
