@@ -52,7 +52,7 @@ def two():
 def by_hand(first: int, second: int) -> float:
     n = first + second
     tail = sum(comb(n, k) for k in range(min(first, second) + 1)) / 2**n
-    return min(1.0, 2 * tail)
+    return min(1.0, float(2 * tail))
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,17 @@ def test_the_same_prompt_in_other_runs_stands_beside_it(page, changing):
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.RUNNING, Status.FAILED])
 def test_a_run_without_samples_says_what_to_do(page, kind, status):
     text = page(run_in(status, kind=kind))
-    assert "No evaluation of this run" in text or "leaves no evaluations of its own" in text
+    words = ("No evaluation of this run", "leaves no evaluations of its own", "has stored nothing")
+    assert sum(one in text for one in words) == 1
+
+
+def test_an_evaluation_run_shows_what_it_graded_among_the_evaluations_of_the_model(page, changing):
+    grader = make_run(kind=Kind.EVALUATE, parent=changing, dataset=changing.dataset)
+    assert "has stored nothing" in page(grader)
+    second = Evaluation.objects.order_by("pk")[1]
+    Evaluation.objects.filter(pk=second.pk).update(made_by=grader)
+    assert "2 of 2 prompts" in page(grader)
+    assert "5 of 5 prompts" in page(grader, evaluation=str(newest(changing).pk))
 
 
 def test_an_evaluation_without_samples_is_shown_too(page):
