@@ -64,6 +64,15 @@ def test_a_change_is_seen_against_the_nearest_earlier_evaluation_that_holds_the_
     assert (wheres[hash_of("a")], wheres[hash_of("c")]) == (second.pk, first.pk)
 
 
+def test_a_prompt_is_found_again_however_many_evaluations_lack_it():
+    lacking = [[graded("a"), graded(str(number))] for number in range(6)]
+    run = training([graded("z")], [graded("z", "1")], *lacking, [graded("a"), graded("z"), graded("new")])
+    assert by_prompt(newest(run)) == {"a": "", "z": "became right", "new": "first seen"}
+    second = Evaluation.objects.order_by("pk")[1]
+    found = {one.trace_hash: one.before_evaluation for one in read_verdicts(newest(run))}
+    assert found[hash_of("z")] == second.pk
+
+
 def test_an_evaluation_of_other_data_or_another_split_is_none_before(changing):
     third = newest(changing)
     Evaluation.objects.exclude(pk=third.pk).update(split="train")
@@ -257,7 +266,7 @@ def test_a_page_costs_the_same_number_of_queries_whatever_there_is(page, django_
     few = training([graded(one) for one in prompts[:3]], [graded(one) for one in prompts[:3]])
     many = training(*[[graded(one) for one in prompts[: 20 + 5 * number]] for number in range(8)])
     for run in (few, many):
-        with django_assert_max_num_queries(22):
+        with django_assert_max_num_queries(24):
             page(run, q="7", **{"with": f"{few.pk},{many.pk}"})
 
 
