@@ -13,7 +13,6 @@ from django.db.models import Q
 from runs.models import Evaluation, Sample
 from runs.samples.line import earlier_evaluations
 
-
 # So many evaluations are read one by one; most often the first of them holds all prompts.
 NEAREST: Final = 3
 
