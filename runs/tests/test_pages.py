@@ -71,7 +71,7 @@ def test_the_list_shows_progress_device_and_what_was_learned(page, finished):
     assert f'href="/runs/{finished.pk}/"' in text
     assert "10 / 10" in text
     assert "75.0 %" in text
-    assert "n = 12" in text
+    assert "n&nbsp;=&nbsp;12" in text
     assert "golden-v2" in text
 
 
