@@ -125,6 +125,19 @@ def test_the_curves_of_a_run_are_drawn_with_every_number_at_hand(site, viewer, f
     assert "step 30" in first.inner_text()
 
 
+def test_overtaken_points_and_the_parents_curve_are_drawn_on_demand(site, viewer, finished, forked):
+    page = site.open(f"/runs/{forked.pk}/charts/", user=viewer)
+    note = page.locator(".chart-note").first
+    page.get_by_text("train/loss: 20 of 20 points").or_(page.get_by_text("20 of 20 points")).first.wait_for()
+    assert "overtaken" not in note.inner_text()
+    page.get_by_label("Show 5 overtaken points").press("Space")
+    page.get_by_text("train/loss, overtaken in attempt 1: 5 of 5 points").first.wait_for()
+    page.get_by_label(f"Prepend the curve of run {finished.pk}").check()
+    page.get_by_text(f"train/loss, run {finished.pk}: 40 of 40 points").first.wait_for()
+    page.get_by_label("Show 5 overtaken points").uncheck()
+    page.get_by_text("overtaken in attempt 1").first.wait_for(state="detached")
+
+
 def test_an_operator_forks_from_a_checkpoint_on_the_page(site, operator, finished):
     page = site.open(f"/runs/{finished.pk}/checkpoints/", user=operator)
     page.get_by_role("link", name="Fork from step 40").click()
