@@ -21,6 +21,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def _contest(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         seconds = {"mlflow": 0.0, "this_site": 0.0}
         run = ""
         bounds = [given.points * part // PARTS for part in range(PARTS + 1)]
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             address = f"http://127.0.0.1:{their_port}"
             words = [address, run, *map(str, (first, last, BATCH, spike))]
             done = json.loads(_output([given.mlflow, "-c", LOG_TO_MLFLOW, *words]))

@@ -67,9 +67,11 @@ def main() -> None:
         "given": {name: getattr(given, name) for name in ("runs", "points", "long_series", "feed_points")},
     }
     for name in wanted:
-        with tempfile.TemporaryDirectory(dir=given.dir) as folder:
-            with _database(name, server, Path(folder)) as url:
-                result[name] = _measure(url, Path(folder), given)
+        with (
+            tempfile.TemporaryDirectory(dir=given.dir) as folder,
+            _database(name, server, Path(folder)) as url,
+        ):
+            result[name] = _measure(url, Path(folder), given)
     result["aims"] = {name: [_judged(fact, result[name]["facts"]) for fact in AIMS] for name in wanted}
     print(json.dumps(result, indent=1))
 

@@ -26,9 +26,7 @@ def ask(client, token_headers):
     headers = token_headers("read")
 
     def send(path: str, **query: object):
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             answer = client.get(path, query_params=query, headers=headers)
         assert answer.status_code == 200, answer.content
         return answer, [one["sql"] for one in queries.captured_queries if "runs_" in one["sql"]]
