@@ -1,17 +1,20 @@
 """REST routes of runs, benchmarks and devices."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
 from datasets_app.selectors import resolve_dataset
-from runs import history, selectors, services
+from runs import selectors, services
 from runs.creating import create_run
 from runs.devices import resolve_device
 from runs.inventory import inventory
+from runs.listing.address import ordering
+from runs.listing.page import with_short_facts
+from runs.listing.search import search_condition
 from runs.logs import read_log
-from runs.models import Benchmark, Evaluation, Run
+from runs.models import Benchmark, Run
 from runs.recipes import write_recipe
 from runs.schemas import (
     AttemptOut,
@@ -19,24 +22,17 @@ from runs.schemas import (
     CheckpointOut,
     EvaluationOut,
     LogOut,
-    MetricsOut,
     RunDetailOut,
     RunIn,
     RunListOut,
     RunOut,
-    SampleListOut,
-    SampleOut,
-    SeriesOut,
-    StepNumber,
     benchmark_out,
 )
 from runs.schemas_devices import DevicesOut
-from runs.series import DEFAULT_POINTS, Cursor, read_series
 from runs.states import Kind
 from runs.states import Status as RunStatus
 from runs.waiting import waiting_reasons
 from tunix_site.auth import OPERATE, READ, require
-from tunix_site.errors import NotFoundError
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 
 training_router = Router(tags=["training"])
@@ -45,8 +41,6 @@ devices_router = Router(tags=["devices"])
 LogPosition = Annotated[
     int | None, Query(ge=0, le=2**53, description="absolute byte to start at; empty: the last piece")
 ]
-MaxPoints = Annotated[int, Query(ge=1, le=20_000)]
-MAX_NAMES = 50
 MAX_ROWS = 10_000
 
 
@@ -66,12 +60,22 @@ def list_runs(
     status: RunStatus | None = None,
     kind: Kind | None = None,
     dataset: Annotated[str, Query(max_length=200)] = "",
+    q: Annotated[
+        str, Query(max_length=2000, description="a search as on the page of runs: `status:running lr<1e-3`")
+    ] = "",
+    sort: Annotated[
+        str, Query(max_length=200, description="columns between commas, `-` for the largest first")
+    ] = "",
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> RunListOut:
-    """List runs, newest first."""
+    """List runs, newest first; with a search those that fit it, and archived ones only where it says so."""
     rows = selectors.list_runs(status=status, kind=kind, dataset=dataset)
-    page = list(rows.select_related("dataset")[offset : offset + limit])
+    if q:
+        rows = rows.filter(search_condition(q, user=require(request, "read").user))
+    if sort:
+        rows = rows.order_by(*ordering(sort))
+    page = list(with_short_facts(rows)[offset : offset + limit])
     waiting = waiting_reasons(page)
     return RunListOut(
         items=[RunOut.of(run, waiting=waiting.get(run.pk, "")) for run in page], count=rows.count()
@@ -117,54 +121,6 @@ def recipe(request: HttpRequest, run_id: PositiveId) -> HttpResponse:
 
 
 @training_router.get(
-    "runs/{run_id}/metrics",
-    response={200: MetricsOut, **ERRORS},
-    auth=READ,
-    summary="Metrics",
-    # The run's own curves say nothing of attempts and other runs; nulls within their lists stay.
-    exclude_none=True,
-)
-def metrics(
-    request: HttpRequest,
-    run_id: PositiveId,
-    names: Annotated[str, Query(max_length=2000, description="comma-separated; empty: all")] = "",
-    from_step: StepNumber | None = None,
-    to_step: StepNumber | None = None,
-    max_points: MaxPoints = DEFAULT_POINTS,
-    after: Annotated[str, Query(max_length=40, description="cursor of an earlier answer")] = "",
-    superseded: Annotated[bool, Query(description="also what later attempts have overtaken")] = False,
-    ancestors: Annotated[bool, Query(description="also the curves of the runs it came from")] = False,
-) -> MetricsOut:
-    """Give series of a run. Long ones come in buckets with their true minimum and maximum.
-
-    What ``superseded`` and ``ancestors`` add comes with a first answer and with one that says ``reset``.
-    """
-    run = _run(run_id)
-    wanted = [name for name in names.split(",") if name][:MAX_NAMES]
-    series, cursor, reset = read_series(
-        run=run,
-        names=wanted,
-        from_step=from_step,
-        to_step=to_step,
-        max_points=max_points,
-        after=Cursor.parse(after) if after else None,
-    )
-    if not after or reset:
-        series += history.overtaken_series(run, names=wanted, max_points=max_points) if superseded else []
-        series += history.ancestor_series(run, names=wanted, max_points=max_points) if ancestors else []
-    return MetricsOut(
-        run_id=run.pk,
-        status=run.status,
-        phase=run.phase,
-        step=run.step,
-        total_steps=run.total_steps,
-        cursor=str(cursor),
-        reset=reset,
-        series=[SeriesOut.of(one) for one in series],
-    )
-
-
-@training_router.get(
     "runs/{run_id}/checkpoints",
     response={200: list[CheckpointOut], **ERRORS},
     auth=READ,
@@ -194,37 +150,6 @@ def evaluations(
     """List the evaluations of a run's model, by step."""
     rows = selectors.run_evaluations(run=_run(run_id), superseded=superseded)
     return [EvaluationOut.of(row) for row in rows[:MAX_ROWS]]
-
-
-@training_router.get(
-    "runs/{run_id}/samples", response={200: SampleListOut, **ERRORS}, auth=READ, summary="Generated samples"
-)
-def samples(
-    request: HttpRequest,
-    run_id: PositiveId,
-    evaluation: PositiveId | None = None,
-    verdict: Literal["right", "wrong"] | None = None,
-    limit: Limit = 50,
-    offset: Offset = 0,
-) -> SampleListOut:
-    """List generated traces beside the expected ones (default: of the final or newest evaluation)."""
-    run = _run(run_id)
-    found: Evaluation | None
-    if evaluation is not None:
-        found = selectors.run_evaluations(run=run, superseded=True).filter(pk=evaluation).first()
-        if found is None:
-            raise NotFoundError(f"Run {run_id} has no evaluation {evaluation}.")
-    else:
-        found = selectors.headline_evaluation(run=run)
-    if found is None:
-        return SampleListOut(evaluation_id=None, items=[], count=0)
-    rows = selectors.evaluation_samples(evaluation=found)
-    if verdict is not None:
-        rows = rows.filter(correct=verdict == "right")
-    page = rows[offset : offset + limit]
-    return SampleListOut(
-        evaluation_id=found.pk, items=[SampleOut.of(row) for row in page], count=rows.count()
-    )
 
 
 @training_router.get("runs/{run_id}/logs", response={200: LogOut, **ERRORS}, auth=READ, summary="Log")

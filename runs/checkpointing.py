@@ -12,13 +12,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from runs.listing.summaries import refresh_checkpoints
 from runs.models import Checkpoint, Run
 from runs.services import Actor
 from runs.states import Kind, Status
+from runs.store import store_id
 from training import checkpoints
 from training.errors import CheckpointError
 from tunix_site.errors import ConflictError
@@ -27,10 +30,10 @@ from tunix_site.services import record_audit
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a run's checkpoints that is not as it should be."""
+    """Something about checkpoints that is not as it should be; of no run where a folder is nobody's."""
 
-    run_id: int
-    step: int
+    run_id: int | None
+    step: int | None
     message: str
     repaired: bool
 
@@ -83,18 +86,23 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
         Checkpoint.objects.filter(path=checkpoint.path, removed_at=None).update(
             removed_at=timezone.now(), removed_why=f"deleted{who}"[:200]
         )
+        refresh_checkpoints(run.pk)
         _audit(checkpoint, "deleted", actor, freed_bytes=freed)
     return freed
 
 
 @dataclass(slots=True)
 class Report:
-    """What a check found: checkpoints verified, bytes that nothing uses, of them bytes freed."""
+    """What a check found: sound checkpoints, bytes that nothing uses, of them bytes freed.
+
+    ``elsewhere``: the runs whose checkpoints lie in the artifacts folder of another host.
+    """
 
     verified: int = 0
     unused_bytes: int = 0
     freed_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
+    elsewhere: list[int] = field(default_factory=list)
 
 
 def check_checkpoints(*, run: Run | None, repair: bool, purge: bool) -> Report:
@@ -106,22 +114,32 @@ def check_checkpoints(*, run: Run | None, repair: bool, purge: bool) -> Report:
     trainings = Run.objects.filter(kind=Kind.TRAIN).exclude(checkpoint_dir="").order_by("id")
     report = Report()
     for one in [run] if run else trainings:
+        if one.store and one.store != store_id():
+            report.elsewhere.append(one.pk)
+            continue
         root, touch = Path(one.checkpoint_dir), not one.is_alive
-        report.verified += len(checkpoints.step_dirs(root))
-        report.findings += _damaged(one, root, repair and touch)
+        found = len(checkpoints.step_dirs(root))
+        damaged = list(_damaged(one, root, repair and touch))
+        report.verified += found - len(damaged)
+        report.findings += damaged
         report.findings += _rows_without_folder(one, repair and touch)
         report.findings += _folders_without_row(one, root, repair and touch)
+        report.findings += _other_pins(one, repair and touch)
+        if repair and touch:
+            refresh_checkpoints(one.pk)
         for path in _discarded(root) if touch else []:
             size = checkpoints.size_of(path)
             report.unused_bytes += size
             if purge:
                 shutil.rmtree(path)
                 report.freed_bytes += size
+    if run is None:
+        report.findings += _folders_without_run()
     return report
 
 
 def _damaged(run: Run, root: Path, repair: bool) -> Iterator[Finding]:
-    for path, reason in checkpoints.damaged_step_dirs(root).items():
+    for path, reason in checkpoints.damaged_step_dirs(root, run_uid=str(run.uid)).items():
         where = ""
         if repair:
             where = f" It lies now in {checkpoints.set_aside(path).name}."
@@ -166,6 +184,36 @@ def _folders_without_row(run: Run, root: Path, repair: bool) -> Iterator[Finding
                 },
             )
         yield Finding(run.pk, step, f"lies in {path}, but is not recorded", repair)
+
+
+def _other_pins(run: Run, repair: bool) -> Iterator[Finding]:
+    """Find pins that only one side knows of; the row says what people want."""
+    for row in Checkpoint.objects.filter(run=run, removed_at=None):
+        folder = Path(row.path)
+        if not row.on_disk or row.pinned == checkpoints.is_pinned(folder):
+            continue
+        if repair:
+            checkpoints.pin(folder, pinned=row.pinned)
+        what = (
+            "recorded as pinned, but not on the disk"
+            if row.pinned
+            else "pinned on the disk, but not recorded"
+        )
+        yield Finding(run.pk, row.step, f"is {what}", repair)
+
+
+def _folders_without_run() -> Iterator[Finding]:
+    """Find folders of checkpoints that belong to no run; whose they are, a person must say."""
+    known = {
+        Path(path) for path in Run.objects.exclude(checkpoint_dir="").values_list("checkpoint_dir", flat=True)
+    }
+    place = Path(settings.TUNIX_ARTIFACTS_DIR).resolve() / "checkpoints"
+    for root in sorted(place.iterdir()) if place.is_dir() else []:
+        if root not in known and (steps := checkpoints.step_dirs(root)):
+            count = f"{len(steps)} checkpoint{'s' if len(steps) > 1 else ''}"
+            yield Finding(
+                None, None, f"{root} holds {count} of no run of this database; see to it by hand", False
+            )
 
 
 def _created(metadata: dict[str, Any]) -> dt.datetime:

@@ -10,6 +10,7 @@ from django.db import transaction
 from datasets_app.models import Dataset
 from runs.devices import Device
 from runs.journal import storable
+from runs.listing.summaries import parameters_of
 from runs.models import Run
 from runs.processes import hostname
 from runs.services import Actor, audit
@@ -74,6 +75,7 @@ def create_run(
             store=parent.store if parent and parent_step is not None else "",
             priority=priority,
             total_steps=total_steps,
+            parameters=parameters_of(config.model_dump()),
             resume_path=resume_path,
             origin=storable(origin),
         )

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from runs.listing.summaries import refresh_evaluations
 from runs.models import (
     Attempt,
     Benchmark,
     Checkpoint,
     DeviceLease,
     Evaluation,
+    MetricBucket,
     MetricPoint,
     Reproduction,
     Run,
@@ -136,7 +138,13 @@ def _hold(run: Run, numbers: list[int]) -> None:
 
 def _delete_rows(numbers: list[int]) -> None:
     """Delete all rows, the many first: each table by one statement, none of them loaded."""
+    graded = list(
+        Run.objects.filter(best_evaluation__made_by__in=numbers)
+        .exclude(pk__in=numbers)
+        .values_list("pk", flat=True)
+    )
     Sample.objects.filter(Q(evaluation__run__in=numbers) | Q(evaluation__made_by__in=numbers)).delete()
+    MetricBucket.objects.filter(run__in=numbers).delete()
     MetricPoint.objects.filter(run__in=numbers).delete()
     Evaluation.objects.filter(Q(run__in=numbers) | Q(made_by__in=numbers)).delete()
     Reproduction.objects.filter(Q(run__in=numbers) | Q(of__in=numbers)).delete()
@@ -145,6 +153,7 @@ def _delete_rows(numbers: list[int]) -> None:
     # Children before the runs that they came from, which the database protects.
     for number in reversed(numbers):
         Run.objects.filter(pk=number).delete()
+    refresh_evaluations(graded)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,12 +1,13 @@
 """What the verbs of `runs.verbs` do: call the service, and say what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runs import checkpointing, queueing, services
 from runs.deleting import delete_run
 from runs.forking import clone_run, fork_run
+from runs.listing import organising
 from runs.models import Run
 from runs.selectors import find_checkpoint
 from runs.services import Actor, audit
@@ -114,6 +115,30 @@ def set_priority(run: Run, *, actor: Actor, priority: int) -> Outcome:
     """Give it another priority."""
     queueing.set_priority(run, priority, actor=actor)
     return Outcome(run, f"Run {run.pk} has priority {priority}.")
+
+
+def tag(run: Run, *, actor: Actor, tags: Iterable[str]) -> Outcome:
+    """Put tags on it."""
+    names = list(tags)
+    organising.change_tags(run, add=names, actor=actor)
+    return Outcome(run, f"Run {run.pk} has the tags {', '.join(names)}.")
+
+
+def untag(run: Run, *, actor: Actor, tags: Iterable[str]) -> Outcome:
+    """Take tags off it."""
+    names = list(tags)
+    organising.change_tags(run, remove=names, actor=actor)
+    return Outcome(run, f"Run {run.pk} no longer has the tags {', '.join(names)}.")
+
+
+def archive(run: Run, *, actor: Actor) -> Outcome:
+    """Hide it from lists."""
+    return Outcome(organising.archive(run, actor=actor), f"Run {run.pk} is archived.")
+
+
+def unarchive(run: Run, *, actor: Actor) -> Outcome:
+    """Show it in lists again."""
+    return Outcome(organising.unarchive(run, actor=actor), f"Run {run.pk} is in the list again.")
 
 
 def _state(run: Run) -> Outcome:

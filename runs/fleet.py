@@ -24,6 +24,11 @@ class DeviceView:
     run: Run | None
     foreign: int
 
+    @classmethod
+    def of(cls, device: HostDevice, run: Run | None) -> "DeviceView":
+        """Describe a device that ``run`` holds, if any does."""
+        return cls(device, run, sum(1 for process in device.processes if _is_foreign(process)))
+
     @property
     def used(self) -> int | None:
         """Bytes of its memory that are taken; None where the driver does not tell."""
@@ -61,7 +66,7 @@ class Board:
 
 def queue_board() -> Board:
     """Look at what waits, in order, and at what runs where."""
-    rows = waiting_runs().select_related("dataset")
+    rows = waiting_runs().select_related("dataset", "best_evaluation").prefetch_related("tags")
     queued = list(rows[:MOST_WAITING])
     reasons = waiting_reasons(queued)
     return Board(
@@ -83,8 +88,7 @@ def list_workers() -> list[WorkerView]:
     leases = {(row.host, row.device): row.run for row in DeviceLease.objects.select_related("run")}
     devices: dict[str, list[DeviceView]] = {}
     for row in HostDevice.objects.order_by("host", "kind", "index"):
-        foreign = sum(1 for process in row.processes if _is_foreign(process))
-        devices.setdefault(row.host, []).append(DeviceView(row, leases.get((row.host, row.key)), foreign))
+        devices.setdefault(row.host, []).append(DeviceView.of(row, leases.get((row.host, row.key))))
     views = []
     for worker in Worker.objects.order_by("-beat_at", "id"):
         age = max(0.0, (now - worker.beat_at).total_seconds())

@@ -15,6 +15,7 @@ from django.utils import timezone
 from datasets_app.models import Dataset
 from runs.journal import storable
 from runs.journal_header import LOCAL_PARAMS, JournalHeader
+from runs.listing.summaries import parameters_of, refresh_checkpoints
 from runs.models import Attempt, Checkpoint, Run
 from runs.processes import hostname
 from runs.states import ENDED, Cause, Status, sources_of
@@ -46,6 +47,7 @@ def create_imported_run(header: JournalHeader, *, started_at: dt.datetime) -> Ru
                 reason="its journal was imported",
                 dataset=dataset,
                 config=header.config,
+                parameters=parameters_of(header.config),
                 params={name: value for name, value in header.params.items() if name not in LOCAL_PARAMS},
                 parent=parent,
                 parent_step=header.parent_step if parent else None,
@@ -196,6 +198,7 @@ def note_checkpoints_elsewhere(attempt: Attempt, *, host: str) -> None:
         if folder.parent != own or folder.name != str(row.step):
             row.removed_at, row.removed_why = timezone.now(), f"on {host or 'another host'}, not here"[:200]
             row.save(update_fields=["removed_at", "removed_why"])
+    refresh_checkpoints(attempt.run_id)
 
 
 def _audit(run: Run, what: str, **detail: Any) -> None:

@@ -19,8 +19,9 @@ from runs.benchmarks import store_benchmark
 from runs.ingest_results import finite_or_none, mark_overtaken, store_evaluation, supersede
 from runs.journal import JOURNAL_NAME, read_events, torn_tail
 from runs.journal_lines import in_words
+from runs.listing import summaries
+from runs.metrics.points import Point, insert_points, points_of
 from runs.models import Attempt, Checkpoint, Run
-from runs.points import Point, insert_points, points_of
 from runs.states import Kind, Status
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def ingest_attempt(attempt: Attempt, *, overtaken: bool = False) -> int:
             break
     if overtaken:
         mark_overtaken(attempt)
+        summaries.refresh_summary(attempt.run)
     return stored
 
 
@@ -134,6 +136,7 @@ def _store_batch(attempt: Attempt, batch: Batch, *, overtaken: bool) -> None:
             changes = _store(attempt, [event for event, _ in batch])
             if changes and not overtaken:
                 _change_run(attempt, changes)
+            summaries.note_stored(attempt, [event for event, _ in batch])
             attempt.journal_offset = batch[-1][1]
             attempt.save(update_fields=INGEST_FIELDS)
     except BaseException:

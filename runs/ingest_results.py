@@ -6,16 +6,17 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Min, Q
 
-from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Sample
+from runs.metrics.rollups import overtake
+from runs.models import Attempt, Checkpoint, Evaluation, Sample
 from runs.states import Kind
 
 
 def supersede(attempt: Attempt, step: int) -> None:
     """Mark what earlier attempts recorded after the step from which this one goes on."""
-    for model in (MetricPoint, Checkpoint):
-        model.objects.filter(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
-            superseded=True
-        )
+    overtake(attempt.run_id, attempt__lt=attempt.number, step__gt=step)
+    Checkpoint.objects.filter(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
+        superseded=True
+    )
     Evaluation.objects.filter(made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
         superseded=True
     )
@@ -33,14 +34,14 @@ def mark_overtaken(attempt: Attempt) -> None:
         )
         starts = began.aggregate(first=Min("start_step"))["first"]
         if starts is not None:
-            for model in (MetricPoint, Checkpoint):
-                model.objects.filter(**own, step__gt=starts).update(superseded=True)
+            overtake(attempt.run_id, attempt=attempt.number, step__gt=starts)
+            Checkpoint.objects.filter(**own, step__gt=starts).update(superseded=True)
             graded.filter(step__gt=starts).update(superseded=True)
         for step, split in Evaluation.objects.filter(made_by_id=attempt.run_id, **later).values_list(
             "step", "split"
         ):
             graded.filter(step=step, split=split).update(superseded=True)
-            MetricPoint.objects.filter(**own, name__startswith="eval/", step=step).update(superseded=True)
+            overtake(attempt.run_id, prefix="eval/", attempt=attempt.number, step=step)
 
 
 def _supersede_evaluation(attempt: Attempt, event: dict[str, Any]) -> None:
@@ -49,9 +50,7 @@ def _supersede_evaluation(attempt: Attempt, event: dict[str, Any]) -> None:
     Evaluation.objects.filter(made_by_id=attempt.run_id, split=event["split"], **earlier).update(
         superseded=True
     )
-    MetricPoint.objects.filter(run_id=attempt.run_id, name__startswith="eval/", **earlier).update(
-        superseded=True
-    )
+    overtake(attempt.run_id, prefix="eval/", **earlier)
 
 
 def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:

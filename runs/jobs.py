@@ -105,6 +105,7 @@ class Job:
             checkers=checkers(),
             metadata={
                 "run_id": run.pk,
+                "run_uid": str(run.uid),
                 "attempt": self.attempt.number,
                 "dataset_key": self.dataset_key,
                 "content_hash": self.content_hash,
@@ -122,10 +123,10 @@ class Job:
         }
 
     def _newest_sound(self, root: Path) -> Path | None:
-        """Find the newest checkpoint that is sound; damaged newer ones are named and set aside."""
+        """Find the newest checkpoint that is sound; newer damaged or foreign ones are named and set aside."""
         from training import checkpoints
 
-        found, damaged = checkpoints.set_aside_damaged(root)
+        found, damaged = checkpoints.set_aside_damaged(root, run_uid=str(self.run.uid))
         for step, what in damaged.items():
             self.recorder.log(f"Warning: {what}")
             self.recorder.checkpoint_gone(step, str(root / str(step)), f"damaged: {what}")

@@ -69,7 +69,7 @@ def _hang(parent: Relative, child: Relative) -> None:
     ]
     left = len(changed) - MAX_CHANGES
     child.changes = changed[:MAX_CHANGES] + ([f"and {left} more"] if left > 0 else [])
-    if child.run.resume_path:
+    if child.run.parent_step is not None:
         child.how = f"from step {child.run.parent_step}"
     else:
         child.how = "repeats it" if "reproduces" in child.run.params else "from its first step"

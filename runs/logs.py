@@ -132,6 +132,17 @@ def read_log_in(directory: Path, *, offset: int | None, max_bytes: int, grows: b
     return LogPiece(text, start, start + used, size, first, skipped)
 
 
+def raw_log(directory: Path, *, piece_bytes: int = 1 << 20) -> Iterator[tuple[int, bytes]]:
+    """Give all that is kept of the log in a folder, as it stands now: pieces, each with its absolute byte."""
+    with ExitStack() as stack:
+        for first, end, file in _open_parts(directory, stack):
+            at = first
+            file.seek(0)
+            while at < end and (data := file.read(min(piece_bytes, end - at))):
+                yield at, data
+                at += len(data)
+
+
 def log_tail(directory: Path, *, lines: int) -> str:
     """Give the last lines of the log in a folder, also where a rotation has just begun a new file."""
     text = read_log_in(directory, offset=None, max_bytes=TAIL_BYTES, grows=False).text

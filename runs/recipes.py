@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from datasets_app.models import Dataset
 from runs.models import Run
@@ -24,6 +24,7 @@ from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 
 RECIPE_VERSION: Final = 1
 MAX_BYTES: Final = 1 << 20
+_TYPES: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 class _Table(BaseModel):
@@ -39,7 +40,7 @@ class _Data(_Table):
 class _Expected(_Table):
     config_hash: str
     step: int
-    final_loss: float | None = None
+    final_loss: FiniteFloat | None = None
     params_hash: str
 
 
@@ -112,7 +113,8 @@ def write_recipe(run: Run) -> str:
     """
     if run.kind != Kind.TRAIN or run.dataset is None:
         raise ConflictError(f"Run {run.pk} is no training on a dataset, so it has no recipe.")
-    if run.resume_path:
+    # One that was taken up from a checkpoint of its own has a path too, but no such step.
+    if run.parent_step is not None:
         raise ConflictError(
             f"Run {run.pk} began from a checkpoint, {run.resume_path}, which no recipe can hold.",
             hint=f"Export the run that it came from: run {run.parent_id}." if run.parent_id else "",
@@ -136,7 +138,7 @@ def write_recipe(run: Run) -> str:
     ]
     for name, value in config.model_dump(mode="json").items():
         lines += [f"# {TrainConfig.model_fields[name].description}", _line(name, value)]
-    if run.params_hash and run.step == run.total_steps:
+    if run.params_hash and run.step == config.steps and not run.inexact_attempts.exists():
         lines += ["", "# What the run came to; it holds for this config alone.", "[expected]"]
         lines += [_line("config_hash", config_hash(config)), _line("step", run.step)]
         lines += [_line("final_loss", run.final_loss)] if run.final_loss is not None else []
@@ -200,10 +202,9 @@ def parse_recipe(raw: bytes) -> Recipe:
         found = tomllib.loads(raw.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidInputError(f"this is no TOML: {error}.") from error
-    if "recipe_version" in found and found["recipe_version"] != RECIPE_VERSION:
-        raise InvalidInputError(
-            f"recipe_version is {found['recipe_version']!r}; this project reads {RECIPE_VERSION}."
-        )
+    version = found.get("recipe_version", RECIPE_VERSION)
+    if version != RECIPE_VERSION or isinstance(version, bool):
+        raise InvalidInputError(f"recipe_version is {version!r}; this project reads {RECIPE_VERSION}.")
     try:
         file = _File.model_validate(found)
     except ValidationError as error:
@@ -215,6 +216,7 @@ def parse_recipe(raw: bytes) -> Recipe:
         config = make_config(file.config)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from error
+    _require_types(file.config, config)
     expected, as_written = file.expected, config_hash(config, fields=file.config.keys())
     return Recipe(
         config=config,
@@ -225,6 +227,16 @@ def parse_recipe(raw: bytes) -> Recipe:
         name=file.name,
         expected=expected.model_dump() if expected and expected.config_hash == as_written else {},
     )
+
+
+def _require_types(given: Mapping[str, Any], config: TrainConfig) -> None:
+    """Refuse a value that was read as another type: flags are text, but ``steps = true`` is a slip."""
+    for name, value in config.model_dump(mode="json").items():
+        found = given.get(name, value)
+        if type(found) is not type(value) and not (type(found) is int and isinstance(value, float)):
+            raise InvalidInputError(
+                f"config.{name} is {_toml(found)}; it takes {_TYPES[type(value)]}, like {_toml(value)}."
+            )
 
 
 def _explain(error: ValidationError) -> str:
@@ -250,5 +262,9 @@ def _facts(run: Run) -> dict[str, Any]:
 
 def _line(name: str, value: Any) -> str:
     """Write one assignment; what JSON writes of text, numbers and truth is TOML, but for one character."""
-    text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-    return f"{name} = {text}".replace("\x7f", "\\u007f")
+    return f"{name} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
+    return text.replace("\x7f", "\\u007f")

@@ -22,6 +22,7 @@ from training.checkpoints import verify
 from training.code_facts import git_facts
 from training.config import TrainConfig
 from training.errors import CheckpointError
+from training.provenance import installed, packages_hash
 from tunix_site.errors import ConflictError, InvalidInputError
 
 NEEDED = ("config", "content_hash", "packages", "device")
@@ -66,6 +67,8 @@ def present_facts(run: Run, device: Device) -> dict[str, Any]:
         "config": run.config,
         "content_hash": run.dataset.content_hash if run.dataset else "",
         "packages": {name: _version(name) for name in then["packages"]},
+        "packages_hash": packages_hash(),
+        "installed": installed(),
         "python": platform.python_version(),
         "device": {**then["device"], "kind": device.kind},
         **{name: code[name] for name in ("git_commit", "git_dirty", "git_diff_hash")},

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from ninja import Schema
 from pydantic import ConfigDict, Field, field_validator
 
+from runs.listing.organising import tags_of
 from runs.logs import LogPiece
-from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run, Sample
+from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run
 from runs.queueing import PRIORITIES
-from runs.series import Series
-from runs.waiting import waiting_reason
+from runs.waiting import seconds_left, waiting_reason
 from training.config import TrainConfig
 from training.errors import ConfigError
 from training.model_config import preset
@@ -48,6 +48,26 @@ class RunIn(Schema):
         return config
 
 
+class BestOut(Schema):
+    """The best evaluation of a run, by its recipe's ``best_metric``."""
+
+    id: int
+    step: int
+    split: str
+    n: int
+    answer_accuracy: float
+    interval: tuple[float, float]
+    step_accuracy: float | None
+    loss: float | None
+
+    @classmethod
+    def of(cls, row: Evaluation) -> "BestOut":
+        """Describe it."""
+        same = "id step split n answer_accuracy step_accuracy loss"
+        interval = (row.interval_low, row.interval_high)
+        return cls(**{name: getattr(row, name) for name in same.split()}, interval=interval)
+
+
 class RunOut(Schema):
     """A run as it stands."""
 
@@ -72,7 +92,16 @@ class RunOut(Schema):
     step: int
     total_steps: int
     progress_percent: int
+    last_loss: float | None = Field(description="newest training loss, nats a supervised token")
     final_loss: float | None
+    best_evaluation: BestOut | None
+    tokens_per_second: float | None = Field(description="real tokens, median of the last steps")
+    step_seconds: float | None = Field(description="time of an update, median of the last steps")
+    eta_seconds: float | None = Field(description="time left, of what is at work")
+    parameters: int | None = Field(description="of the model")
+    checkpoint_bytes: int = Field(description="of its checkpoints on the disk")
+    tags: list[str]
+    archived: bool = Field(description="hidden from lists")
     params_hash: str
     parent_id: int | None
     checkpoint_dir: str
@@ -92,12 +121,17 @@ def _facts(run: Run, waiting: str | None = None) -> dict[str, Any]:
     same = (
         "id kind name status phase reason attempt device_index device_name step total_steps progress_percent "
         "final_loss params_hash parent_id checkpoint_dir created_at started_at finished_at heartbeat_at "
-        "priority restarts not_before stop_now"
+        "priority restarts not_before stop_now last_loss tokens_per_second step_seconds parameters "
+        "checkpoint_bytes"
     )
     return {
         **{name: getattr(run, name) for name in same.split()},
         "waiting": waiting_reason(run) if waiting is None else waiting,
         "run_id": run.pk,
+        "best_evaluation": BestOut.of(run.best_evaluation) if run.best_evaluation else None,
+        "eta_seconds": seconds_left(run) if run.is_supervised else None,
+        "tags": tags_of(run),
+        "archived": run.archived_at is not None,
         "dataset": run.dataset.key if run.dataset else None,
         "content_hash": run.dataset.content_hash if run.dataset else None,
         "device": run.device_kind,
@@ -126,44 +160,6 @@ class RunListOut(Schema):
 
     items: list[RunOut]
     count: int
-
-
-class SeriesOut(Schema):
-    """One metric; the lists have one entry a shown point or bucket. ``value`` is a bucket's mean."""
-
-    name: str
-    unit: str
-    total_points: int
-    shown: int
-    step: list[int]
-    value: list[float | None]
-    min: list[float | None]
-    max: list[float | None]
-    count: list[int]
-    non_finite: list[int] = Field(description="steps whose value was NaN or infinite, and so is null")
-    attempt: int | None = Field(None, description="with superseded: the attempt that recorded it")
-    superseded: bool | None = Field(None, description="true: a later attempt has overtaken these points")
-    run_id: int | None = Field(None, description="there where this is the curve of a run it came from")
-
-    @classmethod
-    def of(cls, series: Series) -> "SeriesOut":
-        """Describe a series."""
-        return cls(**{name: getattr(series, name) for name in cls.model_fields})
-
-
-class MetricsOut(Schema):
-    """Series of a run and the cursor for the next question."""
-
-    run_id: int
-    status: str
-    phase: str
-    step: int
-    total_steps: int
-    cursor: str
-    reset: bool = Field(
-        description="true: a resume superseded points; drop what you have, this is everything"
-    )
-    series: list[SeriesOut]
 
 
 class CheckpointOut(Schema):
@@ -220,36 +216,6 @@ class EvaluationOut(Schema):
             dataset=row.dataset.key if row.dataset else None,
             interval=(row.interval_low, row.interval_high),
         )
-
-
-class SampleOut(Schema):
-    """A held-out prompt, what was expected and what the model wrote."""
-
-    evaluation_id: int
-    position: int
-    trace_hash: str
-    prompt: str
-    expected_steps: list[str]
-    expected_answer: str
-    generated_text: str
-    generated_steps: list[str]
-    steps_valid: list[bool | None]
-    answer: str | None
-    correct: bool
-    rule: str
-
-    @classmethod
-    def of(cls, row: Sample) -> "SampleOut":
-        """Describe a sample."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
-
-
-class SampleListOut(Schema):
-    """A page of one evaluation's samples."""
-
-    evaluation_id: int | None
-    items: list[SampleOut]
-    count: int
 
 
 class LogOut(Schema):

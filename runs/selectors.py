@@ -4,7 +4,7 @@ import datetime as dt
 from functools import partial
 from pathlib import Path
 
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.utils import timezone
 
 from datasets_app.models import Dataset
@@ -137,7 +137,9 @@ def headline_evaluation(*, run: Run) -> Evaluation | None:
     That is the largest at the newest step, on held-out traces of the run's own dataset; one on other
     data only where there is none.
     """
-    attach_headlines(runs=[run])
+    own = Case(When(dataset=run.dataset_id, split="test", then=1), default=0)
+    rows = Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").annotate(own=own)
+    run.headline = rows.order_by("-own", "-step", "-n", "-pk").first()
     return run.headline
 
 

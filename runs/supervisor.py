@@ -6,7 +6,6 @@ itself where its worker dies, until the next worker adopts it.
 """
 
 import contextlib
-import itertools
 import logging
 import os
 import subprocess
@@ -14,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection
@@ -25,10 +23,11 @@ from runs.child_environment import child_environment
 from runs.child_process import ChildProcess, FoundChild, OwnChild
 from runs.device_lock import DeviceLock, DeviceLockedError
 from runs.devices import Device, host_devices
+from runs.earlier import set_earlier_aside
 from runs.endings import Circumstances, oom_kills
 from runs.finishing import finish
 from runs.ingest import FencedOutError, ingest_attempt
-from runs.journal import JOURNAL_NAME, LOG_NAME
+from runs.journal import LOG_NAME
 from runs.models import Attempt, DeviceLease, Run
 from runs.processes import hostname, started_at
 from runs.states import Status
@@ -165,7 +164,7 @@ class Supervision:
         return self._finish(self._circumstances(child))
 
     def _start(self, lock: DeviceLock) -> ChildProcess:
-        _set_earlier_aside(self.directory)
+        set_earlier_aside(self.attempt)
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "execute_run"]
         command += [str(self.run.pk), str(self.attempt.number), "--supervisor-pid", str(os.getpid())]
@@ -267,16 +266,6 @@ class Supervision:
             log.warning("%s: told again", self.attempt)
             self.in_trouble = False
         return result
-
-
-def _set_earlier_aside(directory: Path) -> None:
-    """Keep what lies there of an attempt that the database knows nothing of, since it was restored."""
-    if (directory / JOURNAL_NAME).exists():
-        for number in itertools.count(1):
-            aside = directory.with_name(f"{directory.name}.earlier-{number}")
-            if not aside.exists():
-                directory.rename(aside)
-                return
 
 
 def disown(pid: int) -> None:

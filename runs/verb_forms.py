@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from runs.listing.organising import read_tags
 from runs.queueing import Where
 from runs.verbs import Verb
 from tunix_site.errors import InvalidInputError
@@ -20,7 +21,9 @@ def read_needs(verb: Verb, form: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in verb.needs:
         text = str(form.get(name, "")).strip()
-        if name == "where":
+        if name == "tags":
+            values[name] = read_tags(text)
+        elif name == "where":
             if text not in PLACES:
                 raise InvalidInputError(f"There is no place {text[:40]!r} in the queue: {', '.join(PLACES)}.")
             values[name] = text

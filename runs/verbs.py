@@ -13,13 +13,17 @@ from runs.deleting import DELETABLE
 from runs.doing import Outcome
 from runs.models import Run
 from runs.services import FOREGROUND, Actor
-from runs.states import INTERRUPTED, SUPERVISED, Kind, Status
+from runs.states import ALIVE, INTERRUPTED, SUPERVISED, Kind, Status
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.roles import ScopeName, covers
 
 EVERY_STATE: Final = frozenset(Status)
 EVERY_KIND: Final = frozenset(Kind)
+# A history of another tool was carried out elsewhere: here it can be looked at and deleted.
+CARRIED_OUT_HERE: Final = EVERY_KIND - {Kind.IMPORTED}
 TRAINING: Final = frozenset({Kind.TRAIN})
+# What costs little may be done to this many runs in one go.
+MANY: Final = 2000
 STARTABLE: Final = frozenset({Kind.TRAIN, Kind.BENCH})
 
 
@@ -31,7 +35,7 @@ class Verb:
     it. ``loses`` says what is lost: where it is not empty, people are asked first; ``final``:
     in a shell too. ``takes`` names the arguments of ``does``, ``needs`` those that must be there.
     ``of_checkpoint``: it is about one checkpoint and offered beside it; ``for_many``: offered for
-    many runs at once.
+    many runs at once, at most ``most``.
     """
 
     name: str
@@ -40,7 +44,7 @@ class Verb:
     scope: ScopeName
     does: Callable[..., Outcome]
     states: frozenset[Status] = EVERY_STATE
-    kinds: frozenset[Kind] = EVERY_KIND
+    kinds: frozenset[Kind] = CARRIED_OUT_HERE
     fits_too: Callable[[Run], bool] | None = None
     loses: str = ""
     final: bool = False
@@ -49,6 +53,7 @@ class Verb:
     needs: tuple[str, ...] = ()
     of_checkpoint: bool = False
     for_many: bool = False
+    most: int = 200
 
     @property
     def is_dangerous(self) -> bool:
@@ -219,6 +224,49 @@ VERBS: Final[dict[str, Verb]] = {
             of_checkpoint=True,
         ),
         Verb(
+            "tag",
+            "Tag",
+            "put tags on a run, to find it by",
+            "operate",
+            doing.tag,
+            takes=("tags",),
+            needs=("tags",),
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
+            "untag",
+            "Untag",
+            "take tags off a run",
+            "operate",
+            doing.untag,
+            takes=("tags",),
+            needs=("tags",),
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
+            "archive",
+            "Archive",
+            "hide a run from lists; everything of it stays",
+            "operate",
+            doing.archive,
+            states=EVERY_STATE - ALIVE,
+            fits_too=lambda run: run.archived_at is None,
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
+            "unarchive",
+            "Unarchive",
+            "show an archived run in lists again",
+            "operate",
+            doing.unarchive,
+            fits_too=lambda run: run.archived_at is not None,
+            for_many=True,
+            most=MANY,
+        ),
+        Verb(
             "mark_stopped",
             "Mark as stopped",
             "call a run stopped whose process cannot be reached, and free its device",
@@ -238,6 +286,7 @@ VERBS: Final[dict[str, Verb]] = {
             "admin",
             doing.delete,
             states=DELETABLE,
+            kinds=EVERY_KIND,
             loses=(
                 "Its curves, samples, checkpoints, logs and profiles are gone for good, and so are the "
                 "evaluations and generations made from it."

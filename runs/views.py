@@ -1,144 +1,14 @@
-"""Pages of runs and benchmarks. They render what is there; live parts come from the API."""
-
-import json
-from typing import Any
+"""The page of benchmarks."""
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from runs import selectors
-from runs.differences import differences
-from runs.engine import engine_facts
-from runs.history import overtaken_count
-from runs.lineage import lineage
-from runs.models import Benchmark, Evaluation, Run
-from runs.presenting import (
-    chart_groups,
-    config_rows,
-    differing_rows,
-    generation,
-    latest_values,
-    paired_samples,
-    provenance_rows,
-)
-from runs.run_page import found_run, frame
-from runs.selectors import live_workers
-from runs.states import Kind, Status
-from runs.verbs import VERBS
-from runs.waiting import waiting_reasons
+from runs.models import Benchmark
 from tunix_site.auth import scope_required
-from tunix_site.models import AuditEvent
-from tunix_site.roles import covers, user_scope
 
-RUNS_A_PAGE = 50
-SAMPLES_A_PAGE = 6
-MAX_COMPARED = 20
-EVENTS_SHOWN = 50
-
-
-@require_GET
-@scope_required("read")
-def run_list(request: HttpRequest) -> HttpResponse:
-    """List runs, newest first, filtered by status and kind."""
-    status, kind = request.GET.get("status", ""), request.GET.get("kind", "")
-    rows = selectors.list_runs(
-        status=status if status in Status.values else None, kind=kind if kind in Kind.values else None
-    )
-    page = Paginator(rows.select_related("dataset", "owner"), RUNS_A_PAGE).get_page(request.GET.get("page"))
-    runs = list(page.object_list)
-    selectors.attach_headlines(runs=runs)
-    waiting = waiting_reasons(runs)
-    scope = user_scope(request.user)
-    context = {
-        "page": page,
-        "rows": [(run, waiting.get(run.pk, "")) for run in runs],
-        "verbs": [verb for verb in VERBS.values() if verb.for_many and covers(scope, verb.scope)],
-        "status": status,
-        "kind": kind,
-        "statuses": Status.choices,
-        "kinds": Kind.choices,
-        "has_worker": live_workers().exists(),
-        "any_queued": Run.objects.filter(status=Status.QUEUED).exists(),
-    }
-    return render(request, "runs/list.html", context)
-
-
-@require_GET
-@scope_required("read")
-def run_detail(request: HttpRequest, run_id: int) -> HttpResponse:
-    """Show one run."""
-    run = found_run(run_id)
-    overtaken = request.GET.get("overtaken") == "1"
-    evaluations = list(selectors.run_evaluations(run=run, superseded=overtaken))
-    chosen = _chosen_evaluation(request, run, evaluations)
-    verdict = request.GET.get("verdict", "")
-    samples = None
-    if chosen is not None:
-        rows = selectors.evaluation_samples(evaluation=chosen)
-        if verdict in {"right", "wrong"}:
-            rows = rows.filter(correct=verdict == "right")
-        samples = Paginator(rows, SAMPLES_A_PAGE).get_page(request.GET.get("page"))
-    context = {
-        **frame(run, user=request.user, tab="overview"),
-        "charts": chart_groups(run),
-        "latest": latest_values(run),
-        "engine": engine_facts(run),
-        "config": config_rows(run),
-        "provenance": provenance_rows(run),
-        "checkpoints": selectors.live_checkpoints(run=run),
-        "evaluations": evaluations,
-        "with_overtaken": overtaken,
-        "overtaken_evaluations": selectors.overtaken_evaluations(run=run),
-        "headline": selectors.headline_evaluation(run=run),
-        "chosen": chosen,
-        "verdict": verdict,
-        "samples": samples,
-        "sample_pairs": paired_samples(samples.object_list) if samples else [],
-        "events": run_events(run),
-        "children": run.children.exclude(kind=Kind.TRAIN).order_by("-id")[:20],
-        "lineage": lineage(run),
-        "overtaken": overtaken_count(run),
-        "generation": generation(run),
-        "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
-    }
-    return render(request, "runs/detail.html", context)
-
-
-def run_events(run: Run) -> list[AuditEvent]:
-    """List what happened to a run, the newest first."""
-    rows = AuditEvent.objects.filter(target_type="run", target_id=str(run.pk))
-    return list(rows.order_by("-at", "-pk")[:EVENTS_SHOWN])
-
-
-def _chosen_evaluation(request: HttpRequest, run: Run, evaluations: list[Evaluation]) -> Evaluation | None:
-    wanted = request.GET.get("evaluation", "")
-    by_id = {str(row.pk): row for row in evaluations}
-    return by_id.get(wanted) or selectors.headline_evaluation(run=run)
-
-
-@require_GET
-@scope_required("read")
-def compare(request: HttpRequest) -> HttpResponse:
-    """Lay runs side by side: curves over each other, and what differs in config and results."""
-    asked = f"{request.GET.get('ids', '')},{request.GET.get('with', '')}"
-    texts = [text for text in asked.replace(" ", ",").split(",") if text]
-    numbers = dict.fromkeys(int(text) for text in texts if text.isdecimal() and len(text) < 19)
-    wanted = list(numbers)[:MAX_COMPARED]
-    found = Run.objects.select_related("dataset").in_bulk(wanted)
-    runs = [found[pk] for pk in wanted if pk in found]
-    selectors.attach_headlines(runs=runs)
-    context: dict[str, Any] = {
-        "runs": runs,
-        "ids": ",".join(str(run.pk) for run in runs),
-        "missing": [pk for pk in wanted if pk not in found],
-        "rows": differing_rows(runs),
-        # Around two runs everything is told; of more, what differs is a table of its own.
-        "differences": differences(runs[0].provenance, runs[1].provenance) if len(runs) == 2 else None,
-        "charts": chart_groups(None),
-    }
-    return render(request, "runs/compare.html", context)
+BENCHMARKS_A_PAGE = 50
 
 
 @require_GET
@@ -146,5 +16,5 @@ def compare(request: HttpRequest) -> HttpResponse:
 def benchmark_list(request: HttpRequest) -> HttpResponse:
     """List benchmarks, newest first."""
     rows = Benchmark.objects.select_related("run").order_by("-id")
-    page = Paginator(rows, RUNS_A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows, BENCHMARKS_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "runs/benchmarks.html", {"page": page})

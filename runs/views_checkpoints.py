@@ -49,7 +49,7 @@ def change(request: HttpRequest, run_id: int, pk: int) -> HttpResponse:
             raise BadRequest(f"There is no action {action[:40]!r}.")
     except UserError as error:
         messages.error(request, str(error))
-    return redirect(f"{checkpoint.run.get_absolute_url()}#checkpoints")
+    return redirect("runs:checkpoints", run_id=run_id)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

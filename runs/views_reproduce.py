@@ -25,6 +25,6 @@ def reproduce(request: HttpRequest, run_id: int) -> HttpResponse:
         services.enqueue_run(row.run, actor=request.user)
     except UserError as error:
         messages.error(request, str(error))
-        return redirect("runs:detail", run_id=run_id)
+        return redirect("runs:recipe", run_id=run_id)
     messages.success(request, f"Run {row.run_id} repeats run {run_id}.")
     return redirect("runs:detail", run_id=row.run_id)

@@ -1,4 +1,4 @@
-"""Forms that act on runs, one or many, with the verbs of `runs.verbs`."""
+"""Forms that act on a run with the verbs of `runs.verbs`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,6 @@ from tunix_site.auth import scope_required
 from tunix_site.errors import InvalidInputError, UserError
 from tunix_site.roles import covers, user_scope
 
-MOST_AT_ONCE = 200
 # Pages to return to, by what a form names.
 BACK = {"queue": "runs:queue", "list": "runs:list"}
 
@@ -64,31 +63,6 @@ def act(request: HttpRequest, run_id: int) -> HttpResponse:
         return redirect(back)
     shown = run if outcome is None else outcome.run
     return redirect("runs:list") if shown is None else redirect("runs:detail", run_id=shown.pk)
-
-
-@require_POST
-@scope_required("operate")
-def act_on_many(request: HttpRequest) -> HttpResponse:
-    """Do something to each of the chosen runs, and say of each what came of it."""
-    texts = request.POST.getlist("run")
-    numbers = [int(text) for text in dict.fromkeys(texts) if text.isdecimal() and len(text) < 19]
-    if len(numbers) > MOST_AT_ONCE:
-        raise BadRequest(f"{len(numbers)} runs are too many for one go; at most {MOST_AT_ONCE}.")
-    asked = read_verb(request)
-    if not asked.verb.for_many:
-        raise BadRequest(f"{asked.verb.label} is not for many runs at once.")
-    found = Run.objects.in_bulk(numbers)
-    for number in numbers:
-        if number not in found:
-            messages.error(request, f"There is no run {number}.")
-    runs = [found[number] for number in sorted(found)]
-    if not numbers:
-        messages.warning(request, "Choose the runs first.")
-    elif runs and asked.verb.is_dangerous and request.POST.get("confirmed") != "1":
-        return _ask(request, asked, runs, back="list")
-    for run in runs:
-        _do(request, asked, run)
-    return redirect("runs:list")
 
 
 def _do(request: HttpRequest, asked: Asked, run: Run) -> Outcome | None:

@@ -6,18 +6,17 @@ The rules are those of `runs.queueing.fitting_runs` and `hand_out`; here each sa
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from django.db.models import Avg, F
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from runs.models import Checkpoint, DeviceLease, HostDevice, MetricPoint, Run, Worker
+from runs.models import Checkpoint, DeviceLease, HostDevice, Run, Worker
 from runs.queueing import queue_name, waiting_runs
 from runs.selectors import live_workers
 from runs.services import FOREGROUND
 from runs.states import Status
 
-# The pace of a run is the mean of its last steps.
-PACE_STEPS = 20
 KINDS = {"cpu": "CPU slot", "gpu": "GPU"}
 
 
@@ -26,58 +25,62 @@ def waiting_reason(run: Run) -> str:
     return waiting_reasons([run]).get(run.pk, "")
 
 
-def waiting_reasons(runs: Sequence[Run]) -> dict[int, str]:
+def waiting_reasons(runs: Sequence[Run], *, scene: "Scene | None" = None) -> dict[int, str]:
     """Say why each of the runs waits; those that do not are left out.
 
-    A handful of queries, however many runs there are.
+    A handful of queries, however many runs there are; none where the caller has looked already.
     """
     queued = [run for run in runs if run.status == Status.QUEUED]
     if not queued:
         return {}
-    scene = _Scene()
+    scene = scene or Scene()
     return {run.pk: scene.reason(run) for run in queued}
 
 
 @dataclass(slots=True)
-class _Holder:
+class Holder:
     """Who has a device: a run, and the seconds that it still needs where that can be told."""
 
     run: Run
     left: float | None
 
 
-class _Scene:
-    """Workers, devices, leases and the queue, as they are at one moment."""
+class Scene:
+    """Workers, devices, leases and the queue, as they are at one moment; each is looked at when needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: list[Worker] | None = None) -> None:
+        """Look around; ``live``: the workers that live, where they are known already."""
         self.now = timezone.now()
-        self.live = list(live_workers())
+        self.live = list(live_workers()) if live is None else live
         self.working = [worker for worker in self.live if worker.drain_requested_at is None]
-        hosts = {worker.host for worker in self.live}
-        self.devices = list(HostDevice.objects.filter(host__in=hosts))
-        self.held = self._holders()
-        self.queue = list(waiting_runs().only("id", "device_kind", "assigned_to", "not_before"))
-        with_checkpoint = Checkpoint.objects.filter(run__status=Status.QUEUED)
-        self.begun = set(with_checkpoint.values_list("run", flat=True).distinct())
-        # By queue: the run that is about to start there.
-        self.promised = {row.assigned_to: row.pk for row in self.queue if row.assigned_to}
 
-    def _holders(self) -> dict[tuple[str, str], _Holder]:
-        leases = list(DeviceLease.objects.select_related("run"))
-        paces = dict(
-            MetricPoint.objects.filter(
-                run__in=[lease.run_id for lease in leases],
-                name="train/step_time",
-                superseded=False,
-                step__gt=F("run__step") - PACE_STEPS,
-            )
-            .values_list("run")
-            .annotate(mean=Avg("value"))
-        )
-        return {
-            (lease.host, lease.device): _Holder(lease.run, _left(lease.run, paces.get(lease.run_id)))
-            for lease in leases
-        }
+    @cached_property
+    def devices(self) -> list[HostDevice]:
+        """The devices of the hosts whose workers live."""
+        return list(HostDevice.objects.filter(host__in={worker.host for worker in self.live}))
+
+    @cached_property
+    def queue(self) -> list[Run]:
+        """All that waits, in order; ``begun``: it has written a checkpoint."""
+        begun = Exists(Checkpoint.objects.filter(run=OuterRef("pk")))
+        rows = waiting_runs().only("id", "device_kind", "assigned_to", "not_before")
+        return list(rows.annotate(begun=begun))
+
+    @cached_property
+    def begun(self) -> set[int]:
+        """Those of them that have written a checkpoint."""
+        return {row.pk for row in self.queue if getattr(row, "begun", False)}
+
+    @cached_property
+    def promised(self) -> dict[str, int]:
+        """By queue: the run that is about to start there."""
+        return {row.assigned_to: row.pk for row in self.queue if row.assigned_to}
+
+    @cached_property
+    def held(self) -> dict[tuple[str, str], Holder]:
+        """By host and device: who has it."""
+        leases = DeviceLease.objects.select_related("run", "run__dataset").order_by("host", "device")
+        return {(lease.host, lease.device): Holder(lease.run, seconds_left(lease.run)) for lease in leases}
 
     def reason(self, run: Run) -> str:
         """Say what is missing, the most particular first."""
@@ -189,7 +192,9 @@ def _trouble(device: HostDevice) -> str:
     return device.trouble or "JAX cannot use it"
 
 
-def _left(run: Run, pace: float | None) -> float | None:
+def seconds_left(run: Run) -> float | None:
+    """Estimate the seconds that a run still needs, by the pace of its last steps; None where nobody knows."""
+    pace = run.step_seconds
     return None if pace is None or not run.total_steps else max(0, run.total_steps - run.step) * pace
 
 

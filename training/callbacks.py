@@ -31,7 +31,7 @@ class SaveCheckpoints:
 
 
 class Evaluate:
-    """Evaluates every so many updates, and after the last; a new best gets a checkpoint."""
+    """Evaluates every so many updates, and after the last."""
 
     def after_update(self, session: Session) -> None:
         """Evaluate when due; also right after a resume, when the evaluation was cut off there."""

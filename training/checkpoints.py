@@ -1,8 +1,8 @@
 """The layout of checkpoints on disk: finding, reading, verifying and thinning them out.
 
 ``root/<step>/`` holds ``state/`` (Orbax) and ``metadata.json``, which lists size and SHA-256
-of every other file. The directory gets its name only when all of it is on the disk, so a
-number as name means complete; names with a leading dot are work in progress or set aside. An empty
+of every other file, and a hash of itself. The directory gets its name only when all of it is on the
+disk, so a number as name means complete; names with a leading dot are work in progress or set aside. An empty
 file ``.pinned`` beside the metadata keeps a checkpoint from being thinned out.
 Imports no JAX, so the site reads it too.
 """
@@ -26,6 +26,8 @@ PARTIAL_PREFIX: Final = ".partial-"
 ASIDE_PREFIX: Final = ".set-aside-"
 REMOVING_PREFIX: Final = ".removing-"
 PIN_NAME: Final = ".pinned"
+# The entry of the metadata that holds the SHA-256 of all the others.
+_OWN_DIGEST: Final = "metadata_sha256"
 
 _STEP_NAME: Final = re.compile(r"0|[1-9][0-9]*")
 _BLOCK: Final = 1 << 20
@@ -44,8 +46,8 @@ def newest_sound_step_dir(root: Path) -> Path | None:
     return next((path for _, path in step_dirs(root) if not _damage(path)), None)
 
 
-def set_aside_damaged(root: Path) -> tuple[Path | None, dict[int, str]]:
-    """Find the newest sound checkpoint, and set aside the damaged ones that are newer.
+def set_aside_damaged(root: Path, *, run_uid: str = "") -> tuple[Path | None, dict[int, str]]:
+    """Find the newest sound checkpoint, and set aside the newer ones that are damaged or not this run's.
 
     Returns:
         The checkpoint, or None, and for each step that was set aside what is wrong with it and
@@ -53,23 +55,26 @@ def set_aside_damaged(root: Path) -> tuple[Path | None, dict[int, str]]:
     """
     damaged: dict[int, str] = {}
     for step, path in step_dirs(root):
-        reason = _damage(path)
+        reason = _damage(path, run_uid)
         if not reason:
             return path, damaged
         damaged[step] = f"{reason} It lies now in {set_aside(path).name}."
     return None, damaged
 
 
-def damaged_step_dirs(root: Path) -> dict[Path, str]:
-    """Name the checkpoints under the root that cannot be used, with the reason."""
-    return {path: reason for _, path in step_dirs(root) if (reason := _damage(path))}
+def damaged_step_dirs(root: Path, *, run_uid: str = "") -> dict[Path, str]:
+    """Name the checkpoints under the root that its run cannot use, with the reason."""
+    return {path: reason for _, path in step_dirs(root) if (reason := _damage(path, run_uid))}
 
 
-def _damage(step_dir: Path) -> str:
+def _damage(step_dir: Path, run_uid: str = "") -> str:
     try:
-        verify(step_dir)
+        metadata = verify(step_dir)
     except CheckpointError as error:
         return str(error)
+    # Older ones do not say whose they are.
+    if run_uid and metadata.get("run_uid", run_uid) != run_uid:
+        return f"Checkpoint {step_dir} is of another run (number {metadata.get('run_id')} where it was made)."
     return ""
 
 
@@ -95,6 +100,11 @@ def read_metadata(step_dir: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"Checkpoint {step_dir} has format version {version!r}; this version of the project reads "
             f"{FORMAT_VERSION}. Use the version that wrote it."
+        )
+    digest = metadata.pop(_OWN_DIGEST, None)
+    if digest is not None and digest != _digest(metadata):
+        raise CheckpointError(
+            f"Checkpoint {step_dir} is damaged: {METADATA_NAME} has other values than written."
         )
     return metadata
 
@@ -142,7 +152,7 @@ def seal(partial: Path, final: Path, facts: Mapping[str, Any]) -> dict[str, Any]
         files[path.relative_to(partial).as_posix()] = {"size": path.stat().st_size, "sha256": _sha256(path)}
         _sync(path)
     metadata = {**facts, "format_version": FORMAT_VERSION, "files": files}
-    _write_json(partial / METADATA_NAME, metadata)
+    _write_metadata(partial / METADATA_NAME, metadata)
     for directory in (path for path in partial.rglob("*") if path.is_dir()):
         _sync(directory)
     _sync(partial)
@@ -159,7 +169,7 @@ def amend(step_dir: Path, **facts: Any) -> None:
     """Change facts in a checkpoint's metadata, in one atomic replacement."""
     metadata = {**read_metadata(step_dir), **facts}
     fresh = step_dir / f".{METADATA_NAME}"
-    _write_json(fresh, metadata)
+    _write_metadata(fresh, metadata)
     fresh.replace(step_dir / METADATA_NAME)
     _sync(step_dir)
 
@@ -228,9 +238,17 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+def _write_metadata(path: Path, value: Mapping[str, Any]) -> None:
+    plain = json.loads(json.dumps(value))
+    whole = {**plain, _OWN_DIGEST: _digest(plain)}
+    path.write_text(json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
     _sync(path)
+
+
+def _digest(metadata: Mapping[str, Any]) -> str:
+    """Hash what metadata say, whatever their layout."""
+    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ _SECRETS: Final = (
         r"""(?:=>|:=|[:=])\s*)(?![=:])\S.*$"""
     ),
     re.compile(r"(?i)(\bbearer\s+)[\w.~+/-]+=*"),
+    re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?basic\s+)[\w+/=]+"),
+    re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
     re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)"),
-    re.compile(r"()\b(?:hf_|ghp_|gho_|github_pat_|glpat-|sk-|xox[abp]-|AKIA)[\w-]{12,}"),
+    re.compile(r"()\b(?:hf_|gh[oprsu]_|github_pat_|npm_|AIza|glpat-|sk-|xox[abp]-|AKIA)[\w-]{12,}"),
 )
 _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
@@ -29,19 +32,21 @@ def git_facts(root: Path) -> dict[str, Any]:
     """Name the commit, and give the uncommitted difference itself; None for what git does not tell.
 
     ``git_diff`` has at most `MAX_DIFF_BYTES` and no secrets; ``git_diff_hash`` is over the whole
-    of it, with the names of the files that git does not know (``git_untracked``).
+    of it, with the names of the files that git does not know (``git_untracked``), and what the Python
+    files among them hold, for those could run.
     """
     commit = _git(root, "rev-parse", "HEAD")
     whole = _git(root, "diff", "HEAD", "--binary")
     names = _git(root, "ls-files", "--others", "--exclude-standard")
     dirty = None if commit is None else bool(whole or names)
-    text = f"{whole or ''}\0{names or ''}"
+    untracked = (names or "").splitlines()
+    text = f"{whole or ''}\0{names or ''}\0{_contents(root, untracked)}"
     return {
         "git_commit": commit.strip() if commit else None,
         "git_dirty": dirty,
         "git_diff_hash": hashlib.sha256(text.encode()).hexdigest() if dirty else None,
         "git_diff": shortened(masked(_git(root, "diff", "HEAD") or "")) if dirty else "",
-        "git_untracked": (names or "").splitlines()[:200] if dirty else [],
+        "git_untracked": untracked[:200] if dirty else [],
     }
 
 
@@ -60,6 +65,19 @@ def shortened(text: str) -> str:
         return text
     kept = raw[:MAX_DIFF_BYTES].decode("utf-8", "ignore")
     return f"{kept}\n… cut here: {len(raw) - MAX_DIFF_BYTES:,} more bytes\n"
+
+
+def _contents(root: Path, names: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    found = False
+    for name in names:
+        if name.endswith(".py"):
+            try:
+                digest.update(hashlib.sha256((root / name).read_bytes()).digest())
+            except OSError:
+                continue
+            found = True
+    return digest.hexdigest() if found else ""
 
 
 def _git(root: Path, *arguments: str) -> str | None:

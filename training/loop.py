@@ -23,7 +23,7 @@ from training.generate import StopRequestedError
 from training.planning import Planner
 from training.provenance import collect
 from training.recorder import Recorder
-from training.resuming import require_continuable, require_exact
+from training.resuming import is_same_run, require_continuable, require_exact
 from training.session import Session, TrainResult
 
 
@@ -66,20 +66,24 @@ def train(
         vocabulary = planner.assembly.shape.vocab_size
         for warning in guards.check(config, rows, examples=train_examples, vocab_size=vocabulary):
             recorder.log(f"Warning: {warning}")
-        told = _tell_provenance(planner.assembly, rows.facts(), device, recorder, facts)
+        told = _provenance(planner.assembly, rows.facts(), device, recorder, facts)
         stored, step = None, 0
         if resume_from is not None:
             stored = read_metadata(resume_from)
             require_continuable(stored, config, facts, where=resume_from)
             step = int(stored["step"])
+        # A start that may yet be refused leaves the record of what made the run.
+        if stored is None or not is_same_run(stored, facts):
+            recorder.provenance(told)
         with planner.memory_message():
             engine, inexact = None, ""
             if step < config.steps:
                 before = ((stored or {}).get("engine") or {}).get("micro_batch")
                 engine = planner.engine(recorder, step=step, micro_batch=None if allow_inexact else before)
-                recorder.provenance({**told, **engine.facts(), "resolved": engine.resolved()})
                 if stored is not None:
                     inexact = require_exact(stored, config, facts, engine, allowed=allow_inexact)
+                told |= engine.facts() | {"resolved": engine.resolved()}
+                recorder.provenance(told)
             session = Session(
                 assembly=planner.assembly,
                 engine=engine,
@@ -138,7 +142,7 @@ def _make_evaluator(
     )
 
 
-def _tell_provenance(
+def _provenance(
     assembly: Assembly,
     data: Mapping[str, Any],
     device: SelectedDevice,
@@ -161,8 +165,7 @@ def _tell_provenance(
         "model": assembly.shape.model_dump(mode="json"),
         "data": dict(data),
     }
-    recorder.provenance(told := {**collected, **choices})
-    return told
+    return {**collected, **choices}
 
 
 @contextmanager

@@ -50,13 +50,19 @@ def require_exact(
     """
     found = _recipe_differences(stored, config) + _engine_differences(stored, engine)
     said = ", ".join(found)
-    same_run = stored.get("run_id") == facts.get("run_id")
-    if said and same_run and not allowed:
+    if said and is_same_run(stored, facts) and not allowed:
         raise CheckpointError(
             f"Going on after step {stored['step']} would not be exact: {said}. "
             "Restore what was there before, or resume with --allow-inexact; the run then says so on its page."
         )
     return said
+
+
+def is_same_run(stored: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Tell whether a checkpoint is of the run that starts from it."""
+    # Numbers are those of one database; older checkpoints know no more.
+    name = "run_uid" if stored.get("run_uid") and facts.get("run_uid") else "run_id"
+    return bool(stored.get(name) == facts.get(name))
 
 
 def _recipe_differences(stored: Mapping[str, Any], config: TrainConfig) -> list[str]:

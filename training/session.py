@@ -76,6 +76,8 @@ class Session:
         self._compiled: CompiledStep
         self.step = 0
         self.evaluated_step = 0
+        # What the evaluation of that step said, as far as it is finite.
+        self.evaluated_values: dict[str, float] | None = None
         self.evaluation: EvaluationReport | None = None
         self.best: dict[str, Any] | None = None
 
@@ -102,7 +104,8 @@ class Session:
             # A checkpoint of another run is no checkpoint of this one.
             own = resume_from.parent.resolve() == self.root.resolve()
             self.saver.durable_step = self.step if own else 0
-            self.evaluated_step = self.step if stored.get("evaluated") else 0
+            if stored.get("evaluated"):
+                self.evaluated_step, self.evaluated_values = self.step, stored.get("evaluation")
             self.best = stored.get("best")
             self.meter.loss = stored.get("loss")
             # A checkpoint from before they were counted does not know them.
@@ -148,12 +151,15 @@ class Session:
         self.recorder.phase("saving", self.step)
         described = checkpoint_store.describe(self.assembly, step=self.step, loss=self.meter.loss)
         engine = {"engine": self.engine.facts_that_decide()} if self.engine else {}
-        progress = {
-            "evaluated": self.evaluated_step == self.step,
+        progress: dict[str, Any] = {
+            "evaluated": False,
             "best": self.best,
             "final": self.finished,
             "tokens_seen": self.meter.tokens_seen,
         }
+        if self.evaluated_step == self.step:
+            # A stop right after an evaluation, or a disk that has room again.
+            progress |= {"evaluated": True, "evaluation": self.evaluated_values}
         self.saver.save(self.state, step=self.step, facts={**self.facts, **engine, **progress, **described})
         self._back_to_training()
 
@@ -181,6 +187,7 @@ class Session:
         if self.finished:
             self.evaluation = report
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self.evaluated_values = finite
         self._remember_best(finite)
         self.saver.amend(self.step, evaluated=True, evaluation=finite, best=self.best)
         self._back_to_training()

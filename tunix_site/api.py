@@ -16,7 +16,14 @@ from runs.api import devices_router, training_router
 from runs.api_actions import actions_router
 from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
+from runs.charts.api import charts_router
 from runs.fleet import count_workers
+from runs.home.api import home_router
+from runs.listing.api import router as listing_router
+from runs.metrics.api import metrics_router
+from runs.pages.api_logs import log_search_router
+from runs.pages.api_notes import notes_router
+from runs.samples.api import samples_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
 from tunix_site.errors import UserError
@@ -138,9 +145,17 @@ api.add_router("traces", traces_router)
 api.add_router("datasets", quality_router)
 api.add_router("datasets", imports_router)
 api.add_router("datasets", datasets_router)
+# Its /runs/states goes before /runs/{run_id}.
+api.add_router("training", listing_router)
 api.add_router("training", training_router)
+api.add_router("training", metrics_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
+api.add_router("training", charts_router)
+api.add_router("training", samples_router)
 api.add_router("training", queue_router)
+api.add_router("training", home_router)
+api.add_router("training", notes_router)
+api.add_router("training", log_search_router)
 api.add_router("workers", workers_router)
 api.add_router("devices", devices_router)

@@ -23,6 +23,8 @@ DOCS_PATH = "/api/docs"
 STREAMED_PATH = re.compile(r"/api/datasets/[^/]+/import$")
 STATIC_PREFIX = "/static/"
 ROLELESS_PREFIXES = ("/accounts/", "/admin/")
+# The first page tells those without a role by itself whom to ask.
+HOME_PATH = "/"
 UNUSED_FEATURES = ("camera", "display-capture", "geolocation", "gyroscope", "microphone", "payment", "usb")
 PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in UNUSED_FEATURES)
 
@@ -151,7 +153,8 @@ class PageGateMiddleware(LoginRequiredMiddleware):
         if path.startswith(API_PREFIX) and path != DOCS_PATH:
             return None
         answer: HttpResponseBase | None = super().process_view(request, view_func, view_args, view_kwargs)
-        needs_role = getattr(view_func, "login_required", True) and not path.startswith(ROLELESS_PREFIXES)
+        needs_role = getattr(view_func, "login_required", True) and path != HOME_PATH
+        needs_role = needs_role and not path.startswith(ROLELESS_PREFIXES)
         if answer is None and needs_role and not covers(user_scope(request.user), "read"):
             raise PermissionDenied("Your account has no role yet. Ask an administrator to make you a viewer.")
         return answer

@@ -3,12 +3,12 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
-from django.views.generic import RedirectView
 
+from runs.home.views import home
 from tunix_site.api import api
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="runs:list"), name="home"),
+    path("", home, name="home"),
     path("runs/", include("runs.urls")),
     path("datasets/", include("datasets_app.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),

@@ -1,6 +1,7 @@
 """Tables of the runs app: the run and its attempts, and what runs leave behind."""
 
 from runs.models.host import DeviceLease, HostDevice, Worker
+from runs.models.metrics import MetricBucket
 from runs.models.organising import SavedView, Tag
 from runs.models.reproduction import Reproduction, Verdict
 from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
@@ -13,6 +14,7 @@ __all__ = [
     "DeviceLease",
     "Evaluation",
     "HostDevice",
+    "MetricBucket",
     "MetricPoint",
     "Reproduction",
     "Run",

@@ -28,11 +28,17 @@ class SavedView(models.Model):
     name = models.CharField(max_length=80)
     query = models.CharField(max_length=2000, blank=True, help_text="what follows ? in the address")
     shared = models.BooleanField(default=False, help_text="everybody sees it")
+    default = models.BooleanField(default=False, help_text="what its owner sees first")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name", "id"]
-        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="one_view_a_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="one_view_a_name"),
+            models.UniqueConstraint(
+                fields=["owner"], condition=models.Q(default=True), name="one_default_view"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -119,6 +119,31 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["kind", "-id"]),
             models.Index(fields=["status", "-priority", "queue_position"], name="runs_queue"),
+            models.Index(fields=["archived_at", "-id"], name="runs_newest"),
+            # Everything short that a list sorts and searches by: it then reads no row for what it leaves out,
+            # whose provenance may be long. Without what changes at every heartbeat.
+            models.Index(
+                fields=[
+                    "archived_at",
+                    "status",
+                    "kind",
+                    "dataset",
+                    "owner",
+                    "best_evaluation",
+                    "device_kind",
+                    "created_at",
+                    "started_at",
+                    "finished_at",
+                    "last_loss",
+                    "final_loss",
+                    "tokens_per_second",
+                    "parameters",
+                    "checkpoint_bytes",
+                    "total_steps",
+                    "name",
+                ],
+                name="runs_listed",
+            ),
         ]
 
     def __str__(self) -> str:

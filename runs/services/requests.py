@@ -38,6 +38,8 @@ def enqueue_run(
                 "not_before": None,
                 "restarts": 0,
                 "finished_at": None,
+                # What is at work is seen.
+                "archived_at": None,
                 "stop_requested_at": None,
                 "stop_now": False,
                 "phase": "",

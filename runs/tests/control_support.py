@@ -10,7 +10,7 @@ from runs import services
 from runs.models import Checkpoint, DeviceLease, HostDevice, Run, Worker
 from runs.states import Status
 from runs.store import store_id
-from runs.tests.support import make_run, write_points
+from runs.tests.support import make_run
 from training.checkpoints import seal
 
 HOST = "there"
@@ -40,10 +40,8 @@ def make_device(host: str = HOST, kind: str = "cpu", index: int = 0, **facts: An
 def hold(device: HostDevice, *, step: int = 10, steps: int = 100, seconds: float | None = None) -> Run:
     """A run that holds a device, ``seconds`` a step."""
     run = make_run(config={"steps": steps})
-    Run.objects.filter(pk=run.pk).update(status=Status.RUNNING, attempt=1, step=step)
+    Run.objects.filter(pk=run.pk).update(status=Status.RUNNING, attempt=1, step=step, step_seconds=seconds)
     DeviceLease.objects.create(host=device.host, device=device.key, run=run, attempt=1)
-    if seconds is not None:
-        write_points(run, dict.fromkeys(range(1, step + 1), seconds), name="train/step_time")
     run.refresh_from_db()
     return run
 

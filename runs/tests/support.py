@@ -21,6 +21,7 @@ from runs.creating import create_run
 from runs.devices import Device, jax_installed
 from runs.ingest import ingest_attempt
 from runs.journal import JOURNAL_NAME, JournalRecorder
+from runs.metrics.rollups import refresh, touched_by
 from runs.models import Attempt, DeviceLease, MetricPoint, Run
 from runs.processes import hostname, started_at
 from runs.states import Kind, Status
@@ -179,6 +180,7 @@ def write_points(
             for step, value in values.items()
         ]
     )
+    refresh(run.pk, touched_by((name, step) for step in values))
 
 
 def wait_until[Found](look: Callable[[], Found | None], *, seconds: float = 60, what: str = "it") -> Found:

@@ -10,10 +10,10 @@ from django.core.management import CommandError, call_command
 
 from runs import checkpointing
 from runs.ingest import ingest_attempt
-from runs.models import Checkpoint
+from runs.models import Checkpoint, Run
 from runs.states import Status
 from runs.tests.support import finish, fresh, journal, make_run, run_in, start
-from training.checkpoints import is_pinned, seal, step_dirs
+from training.checkpoints import is_pinned, pin, seal, step_dirs
 from training.recorder import CheckpointInfo
 from tunix_site.errors import ConflictError
 from tunix_site.models import AuditEvent
@@ -146,3 +146,43 @@ def test_a_run_that_is_alive_is_looked_at_and_never_touched(capsys, artifacts_di
 def test_a_run_that_is_not_there_is_named(capsys):
     with pytest.raises(CommandError, match="There is no run 99"):
         call_command("check_checkpoints", "99")
+
+
+def test_what_lies_with_another_host_is_neither_looked_at_nor_called_gone(run, capsys):
+    shutil.rmtree(run.checkpoint_dir)
+    Run.objects.filter(pk=run.pk).update(store="ab" * 16)
+    code, said = check(capsys, "--repair")
+    assert (code, said["findings"], said["elsewhere"]) == (0, [], [run.pk])
+    assert row(run, 5).removed_at is None
+
+
+def test_pins_that_one_side_alone_knows_are_found_and_follow_the_row(run, capsys):
+    Checkpoint.objects.filter(step=5).update(pinned=True)
+    pin(Path(run.checkpoint_dir) / "10", pinned=True)
+    code, said = check(capsys)
+    assert code == 1
+    assert [found["message"] for found in said["findings"]] == [
+        "is pinned on the disk, but not recorded",
+        "is recorded as pinned, but not on the disk",
+    ]
+    assert check(capsys, "--repair")[0] == 0
+    assert [is_pinned(Path(run.checkpoint_dir) / step) for step in ("5", "10")] == [True, False]
+
+
+def test_a_folder_of_no_run_is_named_and_left(run, capsys):
+    nobodys = Path(run.checkpoint_dir).with_name(f"{run.pk}.earlier-1")
+    write(nobodys, 7)
+    code, said = check(capsys, "--repair", "--purge")
+    assert code == 1
+    assert f"{nobodys} holds 1 checkpoint of no run" in said["findings"][0]["message"]
+    assert [step for step, _ in step_dirs(nobodys)] == [7]
+    assert check(capsys, str(run.pk))[0] == 0
+
+
+def test_a_copy_of_another_runs_checkpoint_is_damage_and_no_checkpoint_of_this_one(run, capsys):
+    write(Path(run.checkpoint_dir), 7, run_uid="another", run_id=99)
+    code, said = check(capsys)
+    assert (code, said["verified"]) == (1, 2)
+    assert "is of another run (number 99" in said["findings"][0]["message"]
+    assert check(capsys, "--repair")[0] == 0
+    assert [step for step, _ in step_dirs(Path(run.checkpoint_dir))] == [10, 5]

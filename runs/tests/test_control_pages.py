@@ -194,7 +194,7 @@ def test_attempts_tell_what_ended_them_and_when_they_were_stopped(viewing, page)
     Attempt.objects.update(
         cause="signal", exit_code=-9, adoptions=2, stop_sent_at=now, killed_at=now, finished_at=now
     )
-    text = page(f"/runs/{run.pk}/")
+    text = page(f"/runs/{run.pk}/attempts/")
     for fact in ("a signal ended its process", "signal 9", "adopted 2×", "told to stop", "ended by force"):
         assert fact in text, fact
 
@@ -202,7 +202,7 @@ def test_attempts_tell_what_ended_them_and_when_they_were_stopped(viewing, page)
 def test_events_tell_what_happened_who_did_it_and_why(client, operating, page):
     run = run_in(Status.RUNNING)
     page(f"/runs/{run.pk}/act/", {"action": "stop"})
-    text = page(f"/runs/{run.pk}/")
+    text = page(f"/runs/{run.pk}/attempts/")
     for fact in ("What happened to it", "stop requested", "operator", "claimed for cpu:0", "the system"):
         assert fact in text, fact
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runs.differences import NOT_RECORDED, differences
+from runs.differences import NOT_INSTALLED, NOT_RECORDED, differences
 from training.config import HARMLESS_FIELDS, TrainConfig
 
 RECORD: dict[str, Any] = {
@@ -85,3 +85,16 @@ def test_deciding_differences_come_first():
     other = changed("hostname", "there")
     other["threads"] = 8
     assert [found.name for found in differences(RECORD, other)] == ["threads", "hostname"]
+
+
+def test_one_package_of_the_whole_set_is_named():
+    packages = {"packages": {"jax": "0.12.0"}}
+    before = {**RECORD, **packages, "installed": ["jax==0.12.0", "ml-dtypes==0.5.1", "rich==14.0"]}
+    after = {**RECORD, **packages, "installed": ["jax==0.12.0", "ml-dtypes==0.5.4", "tqdm==4.67"]}
+    found = {one.name: (one.before, one.after, one.decides) for one in differences(before, after)}
+    assert found == {
+        "installed.ml-dtypes": ("0.5.1", "0.5.4", False),
+        "installed.rich": ("14.0", NOT_INSTALLED, False),
+        "installed.tqdm": (NOT_INSTALLED, "4.67", False),
+    }
+    assert differences({**RECORD, **packages}, after) == []

@@ -3,7 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from runs.models import Attempt, Checkpoint, MetricPoint, Run
+from runs.metrics.rollups import overtake
+from runs.models import Attempt, Checkpoint, Run
 from runs.tests.support import make_run, start, write_points
 
 pytestmark = pytest.mark.django_db
@@ -27,8 +28,7 @@ def overlapping():
     """Three attempts: 1 reached step 6, 2 went on from 3 to 8, 3 from 5."""
     run = make_run()
     for attempt, first, last in [(1, 1, 6), (2, 4, 8), (3, 6, 10)]:
-        mine = MetricPoint.objects.filter(run=run, step__gte=first)
-        mine.update(superseded=True)
+        overtake(run.pk, step__gte=first)
         write_points(run, {step: float(attempt) for step in range(first, last + 1)}, attempt=attempt)
     return run
 
@@ -50,7 +50,7 @@ def test_overtaken_points_come_as_series_of_their_attempts_when_asked_for(ask, o
 def test_overtaken_points_are_bounded_and_keep_their_extremes(ask):
     run = make_run()
     write_points(run, dict.fromkeys(range(1000), 1.0) | {333: 99.0, 444: None})
-    MetricPoint.objects.filter(run=run).update(superseded=True)
+    overtake(run.pk)
     [series] = ask(run, "metrics", superseded="true", max_points="10")["series"]
     assert series["shown"] <= 10
     assert (max(series["max"]), series["total_points"], series["non_finite"]) == (99.0, 1000, [444])
@@ -90,7 +90,7 @@ def test_a_start_that_is_no_exact_continuation_says_so(ask, client, viewer):
     [told] = ask(attempt.run, "attempts")
     assert told["inexact"] == REASON
     client.force_login(viewer)
-    page = str(client.get(f"/runs/{attempt.run.pk}/").content, "utf-8")
+    page = str(client.get(f"/runs/{attempt.run.pk}/attempts/").content, "utf-8")
     assert page.count(REASON) == 2
     assert "Not an exact continuation" in page
     assert "4242" in page

@@ -20,6 +20,7 @@ from runs.tests.support import (
     run_in,
     start,
     with_jax,
+    write_points,
 )
 from runs.tests.training_support import SMOKE
 from training.checkpoints import seal
@@ -71,6 +72,14 @@ def test_the_tree_begins_with_the_oldest_and_says_what_each_changed(family):
         assert (last.run, last.here) == (third, run == third)
 
 
+def test_a_clone_that_was_taken_up_from_its_own_checkpoint_is_no_fork(family):
+    clone = clone_run(family[0])
+    Run.objects.filter(pk=clone.pk).update(resume_path=f"{clone.checkpoint_dir}/5")
+    tree = lineage(fresh(clone))
+    assert tree is not None
+    assert [one.how for one in tree.root.children if one.run == clone] == ["from its first step"]
+
+
 def test_a_run_without_family_has_none_and_a_large_family_is_cut(family):
     assert lineage(make_run()) is None
     assert lineage(make_run(kind=Kind.BENCH)) is None
@@ -109,9 +118,7 @@ def test_an_ancestor_is_cut_where_the_fork_left_it(family, admin_client):
     (Path(first.checkpoint_dir) / "10").rename(path)
     Checkpoint.objects.filter(run=first).update(step=4, path=str(path))
     early = fork_run(first, step=4, changes={})
-    MetricPoint.objects.create(
-        run=early, name="train/loss", step=5, attempt=1, value=0.5, at=early.created_at
-    )
+    write_points(early, {5: 0.5})
     answer = admin_client.get(f"/api/training/runs/{early.pk}/metrics?ancestors=true").json()
     assert [one["step"] for one in answer["series"]] == [[5], [1, 2, 3, 4]]
 
@@ -184,7 +191,7 @@ def test_overtaken_evaluations_are_hidden_until_asked_for(admin_client):
     journal(attempt).resumed(5)
     journal(attempt).evaluation(evaluation_report(10))
     ingest_attempt(attempt)
-    url = attempt.run.get_absolute_url()
+    url = f"{attempt.run.get_absolute_url()}evaluations/"
     page = admin_client.get(url).content.decode()
     assert "Show 1 overtaken evaluation" in page
     assert 'class="overtaken"' not in page

@@ -67,6 +67,12 @@ BAD = [
     ("seed = 0", "", "config lacks seed"),
     ("seed = 0", "seed = -1", "seed: Input should be greater"),
     ("seed = 0", "sead = 0\nseed = 0", "sead: Extra inputs"),
+    ("recipe_version = 1", "recipe_version = true", "recipe_version is True"),
+    ("steps = 10", "steps = true", "config.steps is true; it takes a whole number"),
+    ("packing = true", 'packing = "no"', 'config.packing is "no"; it takes true or false'),
+    ("seed = 0", 'seed = "0"', "config.seed is"),
+    ("seed = 0", "seed = 0.0", "config.seed is 0.0; it takes"),
+    ("final_loss = 0.25", "final_loss = nan", "expected.final_loss: Input should be a finite number"),
     ("[expected]", "[expected]\nstep = 'x'", "no TOML"),
     ("[dataset]", "[dataset", "no TOML"),
 ]
@@ -101,7 +107,25 @@ def test_what_has_no_recipe_says_why(run):
     with pytest.raises(ConflictError, match="no training"):
         write_recipe(make_run(kind=Kind.BENCH))
     with pytest.raises(ConflictError, match=f"Export the run that it came from: run {run.pk}"):
-        write_recipe(make_run(dataset=run.dataset, parent=run, resume_path="/x/5"))
+        write_recipe(make_run(dataset=run.dataset, parent=run, parent_step=5, resume_path="/x/5"))
+
+
+def test_a_run_taken_up_from_a_checkpoint_of_its_own_still_has_a_recipe(run):
+    Run.objects.filter(pk=run.pk).update(resume_path=f"{run.checkpoint_dir}/5", resume_attempt=2)
+    assert parse_recipe(write_recipe(fresh(run)).encode()).expected["params_hash"] == "ab" * 32
+
+
+def test_an_end_that_the_recipe_alone_does_not_reach_is_not_expected(run):
+    part = Run.objects.get(pk=make_run(dataset=run.dataset, total_steps=4).pk)
+    Run.objects.filter(pk=part.pk).update(params_hash="ab" * 32, step=4)
+    assert parse_recipe(write_recipe(fresh(part)).encode()).expected == {}
+    run.attempts.create(number=2, start_step=5, inexact="threads 2 → 1", host="h", device="cpu:0")
+    assert parse_recipe(write_recipe(run).encode()).expected == {}
+
+
+def test_a_whole_number_stands_for_a_rate(run):
+    recipe = parse_recipe(changed(run, "weight_decay = 0.1", "weight_decay = 0"))
+    assert recipe.config.weight_decay == 0.0
 
 
 def test_a_run_from_a_recipe_knows_whether_it_ended_as_expected(run):

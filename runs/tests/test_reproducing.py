@@ -179,10 +179,10 @@ def test_the_api_repeats_a_run_and_lists_the_verdicts(run, admin_client, client)
 
 def test_the_pages_show_the_verdict_and_the_button(run, admin_client):
     row = repeated(run, [4.0, 3.0, 1.0, 2.0])
-    original = admin_client.get(run.get_absolute_url()).content.decode()
+    original = admin_client.get(f"{run.get_absolute_url()}recipe/").content.decode()
     assert "Reproduce</button>" in original
     assert "Identical until step 2" in original
-    child = admin_client.get(row.run.get_absolute_url()).content.decode()
+    child = admin_client.get(f"{row.run.get_absolute_url()}recipe/").content.decode()
     assert f'data-both-ids="{run.pk},{row.run_id}"' in child
     assert "train/loss" in child
     admin_client.post(f"/runs/{run.pk}/reproduce/")

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runs.models import MetricPoint, Run
-from runs.series import Cursor, Series, read_series
+from runs.metrics.curves import read_series
+from runs.metrics.rollups import overtake as overtake_points
+from runs.metrics.series import Cursor, Series
+from runs.models import Run
 from runs.tests.support import make_run, write_points
 from tunix_site.errors import InvalidInputError
 
@@ -23,7 +25,7 @@ def read_one(run: Run, **options) -> Series:
 
 
 def overtake(run: Run, *, after_step: int) -> None:
-    MetricPoint.objects.filter(run=run, attempt=1, step__gt=after_step).update(superseded=True)
+    overtake_points(run.pk, attempt=1, step__gt=after_step)
 
 
 def test_a_run_without_points_has_no_series(run):

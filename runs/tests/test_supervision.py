@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from runs import finishing, services, supervisor, tasks
 from runs.child_process import FoundChild
+from runs.earlier import set_earlier_aside
 from runs.endings import Circumstances
 from runs.foreground import SupervisorThread
 from runs.ingest import ingest_attempt
@@ -33,8 +34,17 @@ from runs.tests.support import (
     journal_path,
     make_run,
     run_in,
+    start,
     wait_until,
 )
+from training.checkpoints import seal, step_dirs
+
+
+def seal_empty(root: Path, step: int) -> None:
+    """Write a checkpoint with nothing in it."""
+    (root / ".partial").mkdir(parents=True)
+    seal(root / ".partial", root / str(step), {"step": step})
+
 
 # A child as far as signals go: the first asks for a checkpoint, which takes a while.
 CHILD = """
@@ -239,9 +249,30 @@ def test_the_journal_of_an_attempt_that_the_database_has_forgotten_is_set_aside(
     run = run_in(Status.STARTING)
     attempt = Attempt.objects.get()
     journal(attempt).end("completed", step=99)
-    supervisor._set_earlier_aside(journal_path(attempt).parent)
+    set_earlier_aside(attempt)
     assert not journal_path(attempt).exists()
     assert (run.directory / "attempt-1.earlier-1" / JOURNAL_NAME).exists()
+
+
+@pytest.mark.django_db
+def test_a_new_run_starts_from_no_checkpoint_that_an_earlier_database_left_at_its_place():
+    run = run_in(Status.STARTING)
+    root = Path(run.checkpoint_dir)
+    seal_empty(root, 40)
+    other = make_run(resume_path=str(root / "40"))
+    attempt = Attempt.objects.get()
+    set_earlier_aside(attempt)
+    assert not root.exists()
+    assert [step for step, _ in step_dirs(root.with_name(f"{root.name}.earlier-1"))] == [40]
+    assert fresh(other).resume_path == str(root.with_name(f"{root.name}.earlier-1") / "40")
+
+
+@pytest.mark.django_db
+def test_a_later_attempt_keeps_the_checkpoints_of_its_run():
+    run = run_in(Status.FAILED)
+    seal_empty(Path(run.checkpoint_dir), 5)
+    set_earlier_aside(start(run))
+    assert [step for step, _ in step_dirs(Path(run.checkpoint_dir))] == [5]
 
 
 @pytest.mark.usefixtures("process_database")

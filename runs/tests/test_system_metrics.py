@@ -7,9 +7,9 @@ import sys
 import pytest
 from django.conf import settings
 
+from runs.charts.groups import chart_sections
 from runs.ingest import ingest_attempt
-from runs.presenting import chart_groups
-from runs.series import UNITS
+from runs.metrics.units import UNITS
 from runs.system_metrics import GPU_METRICS, SystemSampler
 from runs.tests.fake_nvml import GIB, GPU_IS_LOST, NO_LIBRARY, NOT_SUPPORTED, FakeCard
 from runs.tests.support import journal, start
@@ -121,13 +121,13 @@ def test_it_needs_neither_django_nor_jax():
 @pytest.mark.django_db
 def test_the_page_draws_what_was_measured_and_no_empty_charts():
     run = draft()
-    assert not [chart for chart in chart_groups(run) if chart.title.startswith("Device")]
+    assert [section.title for section in chart_sections(run)] == []
     attempt = start(run)
     journal(attempt).metrics(1, {HOST: 5.0, "system/gpu_power": 90.0})
     ingest_attempt(attempt)
-    drawn = [(chart.title, chart.names, chart.unit) for chart in chart_groups(run)]
-    assert drawn[-2:] == [
+    device = chart_sections(run)[-1]
+    assert device.title == "Device and host"
+    assert [(chart.title, chart.names, chart.unit) for chart in device.charts] == [
         ("Device: memory", HOST, "bytes"),
         ("Device: power", "system/gpu_power", "W"),
     ]
-    assert len(drawn) == len(chart_groups(None)) + 2

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runs.listing.organising import archive, change_tags
 from runs.models import Run
 from runs.states import Kind, Status
 from runs.tests.control_support import checkpoint_row, queued
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.django_db
 
 ROOT = "/api/training/runs"
 ROLES = {"viewer": "read", "operator": "operate", "admin": "admin"}
-ARGUMENTS = {"step": 5, "where": "first", "priority": 3}
+ARGUMENTS = {"step": 5, "where": "first", "priority": 3, "tags": ["kept"]}
+# What can be done to a run in any state.
+TAGGING = {"tag", "untag"}
 # What a verb writes into the record of the run that it is done to.
 LINES = {
     "start": "run.queued",
@@ -32,6 +35,10 @@ LINES = {
     "priority": "run.priority",
     "pin": "checkpoint.pinned",
     "unpin": "checkpoint.unpinned",
+    "tag": "run.tagged",
+    "untag": "run.untagged",
+    "archive": "run.archived",
+    "unarchive": "run.unarchived",
     "mark_stopped": "run.marked_stopped",
     "delete": "run.deleted",
 }
@@ -43,6 +50,10 @@ def fitting_run(verb: Verb) -> Run:
         run = run_in(Status.COMPLETED, config={"steps": 20})
         checkpoint_row(run, Path(run.checkpoint_dir), 5)
         return run
+    if verb.name == "untag":
+        return change_tags(make_run(), add=["kept"])
+    if verb.name == "unarchive":
+        return archive(make_run())
     if Status.DRAFT in verb.states and verb.name != "delete":
         return make_run()
     if verb.name == "move":
@@ -63,6 +74,8 @@ def call_api(client, verb: Verb, run: Run, headers):
     if verb.name == "delete":
         return client.delete(f"{ROOT}/{run.pk}", headers=headers)
     word, body = verb.name, needed(verb)
+    if verb.takes == ("tags",):
+        word, body = "tags", {"add" if verb.name == "tag" else "remove": body["tags"]}
     if verb.name == "resume_inexact":
         word, body = "resume", {"allow_inexact": True}
     elif verb.takes == ("step",):
@@ -77,6 +90,7 @@ def call_page(client, verb: Verb, run: Run):
     if verb.of_checkpoint:
         return client.post(f"/runs/{run.pk}/checkpoints/{run.checkpoints.get().pk}/", {"action": verb.name})
     form = {name: str(value) for name, value in needed(verb).items()}
+    form |= {"tags": "kept"} if "tags" in form else {}
     return client.post(f"/runs/{run.pk}/act/", {"action": verb.name, "confirmed": "1", **form})
 
 
@@ -140,14 +154,14 @@ def test_what_loses_something_is_dangerous():
 @pytest.mark.parametrize(
     ("status", "kind", "names"),
     [
-        (Status.DRAFT, Kind.TRAIN, {"start", "clone", "priority", "delete"}),
-        (Status.RUNNING, Kind.TRAIN, {"stop", "stop_now", "clone", "mark_stopped"}),
-        (Status.STOPPING, Kind.TRAIN, {"stop_now", "clone", "mark_stopped"}),
-        (Status.STOPPED, Kind.TRAIN, {"resume", "clone", "delete"}),
-        (Status.LOST, Kind.TRAIN, {"resume", "clone", "mark_stopped", "delete"}),
-        (Status.FAILED, Kind.BENCH, {"requeue", "clone", "delete"}),
-        (Status.FAILED, Kind.EVALUATE, {"requeue", "delete"}),
-        (Status.COMPLETED, Kind.GENERATE, {"delete"}),
+        (Status.DRAFT, Kind.TRAIN, {"start", "clone", "priority", "archive", "delete"} | TAGGING),
+        (Status.RUNNING, Kind.TRAIN, {"stop", "stop_now", "clone", "mark_stopped"} | TAGGING),
+        (Status.STOPPING, Kind.TRAIN, {"stop_now", "clone", "mark_stopped"} | TAGGING),
+        (Status.STOPPED, Kind.TRAIN, {"resume", "clone", "archive", "delete"} | TAGGING),
+        (Status.LOST, Kind.TRAIN, {"resume", "clone", "mark_stopped", "archive", "delete"} | TAGGING),
+        (Status.FAILED, Kind.BENCH, {"requeue", "clone", "archive", "delete"} | TAGGING),
+        (Status.FAILED, Kind.EVALUATE, {"requeue", "archive", "delete"} | TAGGING),
+        (Status.COMPLETED, Kind.GENERATE, {"archive", "delete"} | TAGGING),
     ],
 )
 def test_only_what_fits_is_offered(status, kind, names):
@@ -160,10 +174,15 @@ def test_only_what_fits_is_offered(status, kind, names):
 def test_what_waits_can_be_ordered_and_taken_out_of_the_queue():
     run = queued()
     offers = {verb.name: verb for verb in offered(run, scope="operate")}
-    assert set(offers) == {"stop", "clone", "move", "priority"}
+    assert set(offers) == {"stop", "clone", "move", "priority"} | TAGGING
     assert offers["stop"].label_for(run) == "Take out of the queue"
     run.assigned_to = "runs@there/cpu:0"
-    assert {verb.name for verb in offered(run, scope="operate")} == {"stop", "clone", "requeue", "priority"}
+    assert {verb.name for verb in offered(run, scope="operate")} == {
+        "stop",
+        "clone",
+        "requeue",
+        "priority",
+    } | TAGGING
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from runs.queueing import fitting_runs, queue_name, set_priority
 from runs.states import Status
 from runs.store import store_id
 from runs.tests.control_support import HOST, hold, make_device, make_worker, queued
-from runs.tests.support import CPU, fresh, run_in, write_points
+from runs.tests.support import CPU, fresh, run_in
 from runs.waiting import waiting_reason, waiting_reasons
 
 pytestmark = pytest.mark.django_db
@@ -124,13 +124,6 @@ def test_trouble_of_every_device_is_named(machine):
 def test_a_busy_device_names_its_run_and_the_time_left(machine, seconds, left):
     holder = hold(machine, step=10, steps=100, seconds=seconds)
     assert waiting_reason(queued()) == f"cpu:0 is busy with run {holder.pk}, {left}"
-
-
-def test_the_pace_is_that_of_the_newest_steps(machine):
-    holder = hold(machine, step=40, steps=100)
-    write_points(holder, dict.fromkeys(range(1, 21), 1000.0), name="train/step_time")
-    write_points(holder, dict.fromkeys(range(21, 41), 10.0), name="train/step_time")
-    assert "about 10 min left" in waiting_reason(queued())
 
 
 def test_of_several_busy_devices_the_first_to_be_free_is_named(machine):

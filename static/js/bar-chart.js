@@ -1,6 +1,7 @@
 /* Histograms over Chart.js: bars of one width, a table of all numbers, and a mark where a bound lies. */
 import { colourOf } from "./charts.js";
-import { chartFrame, shortNumber } from "./chart-frame.js";
+import { chartFrame } from "./chart-frame.js";
+import { shortNumber } from "./chart-ticks.js";
 
 function rangeText({ start, width }, index) {
   const from = start + index * width;

@@ -1,246 +1,227 @@
 /* Line charts of metric series over Chart.js: exact points, honest about what they leave out.
 
-   A series is what the metrics API answers:
-     {name, unit, step: [], value: [], min: [], max: [], count: [], total_points, shown, non_finite?}
-   Where a point stands for several (count > 1) a band shows their least and greatest value, so that a
-   spike is never hidden; non-finite values are marked on the axis; a table holds every number. */
+   Where a point stands for several (count > 1) a band shows their least and greatest value, so that a spike is never
+   hidden; non-finite values are marked on the axis; a note says how much is shown; a table holds every number. */
 import "../vendor/chartjs/chart.umd.min.js";
-import { chartFrame, fillTable, noteText, shortNumber } from "./chart-frame.js";
+import { Positions } from "./chart-axes.js";
+import { csvOf, fileName, pictureOf, save } from "./chart-export.js";
+import { chartFrame, smallButton, element } from "./chart-frame.js";
+import { walkWithKeys } from "./chart-keys.js";
+import { fillLegend } from "./chart-legend.js";
+import { marksPlugin, marksText, placeMarks } from "./chart-markers.js";
+import { noteText } from "./chart-note.js";
+import { optionsOf } from "./chart-options.js";
+import { colourOf, themeColours } from "./chart-palette.js";
+import { appendTo, copySeries, keyOf, metricOf, selectFrom } from "./chart-series.js";
+import { datasetsOf, shapesOf } from "./chart-shapes.js";
+import { fillTable } from "./chart-table.js";
+import { dragToZoom, fitRange } from "./chart-zoom.js";
 
-const SERIES_COLOURS = 6;
+export { colourOf };
 
-/** Resolve a colour variable to what the browser paints: light-dark() needs a used value. */
-export function colourOf(variable) {
-  const probe = document.createElement("span");
-  probe.style.color = `var(${variable})`;
-  probe.hidden = true;
-  document.body.append(probe);
-  const colour = getComputedStyle(probe).color;
-  probe.remove();
-  return colour;
-}
+const PLAIN_VIEW = { axis: "step", smooth: 0, clip: 0, log: false, marks: new Set(["broken"]), zoom: null };
 
-function withAlpha(colour, alpha) {
-  const [red, green, blue] = colour.match(/[\d.]+/g) ?? ["128", "128", "128"];
-  return `rgba(${red}, ${green}, ${blue}, ${alpha})`;
-}
-
-/** Marks steps whose value was NaN or infinite with a cross on the x axis. */
-const nonFiniteMarks = {
-  id: "nonFiniteMarks",
-  afterDatasetsDraw(chart, _arguments, options) {
-    const { ctx, chartArea, scales } = chart;
-    ctx.save();
-    ctx.strokeStyle = options.colour ?? "red";
-    ctx.lineWidth = 2;
-    for (const step of options.steps ?? []) {
-      const x = scales.x.getPixelForValue(step);
-      if (x < chartArea.left || x > chartArea.right) continue;
-      const y = chartArea.bottom - 6;
-      ctx.beginPath();
-      ctx.moveTo(x - 4, y - 4);
-      ctx.lineTo(x + 4, y + 4);
-      ctx.moveTo(x + 4, y - 4);
-      ctx.lineTo(x - 4, y + 4);
-      ctx.stroke();
-    }
-    ctx.restore();
-  },
-};
-
-/** Keep a copy of a series that later points can be appended to. */
-function copySeries(series) {
-  const copy = { ...series };
-  for (const column of ["step", "value", "min", "max", "count", "non_finite"]) copy[column] = [...(series[column] ?? [])];
-  return copy;
-}
-
-/** Append later points. Points at or after the first new step give way: a resume has overtaken them. */
-function appendTo(held, fresh) {
-  if (fresh.step.length) {
-    const keep = held.step.findIndex((step) => step >= fresh.step[0]);
-    for (const column of ["step", "value", "min", "max", "count"]) {
-      if (keep >= 0) held[column].length = keep;
-      for (const item of fresh[column] ?? []) held[column].push(item);
-    }
-    held.non_finite = held.non_finite.filter((step) => step < fresh.step[0]);
+class LineChart {
+  constructor(canvas, { title = "", unit = "", series = [], logarithmic = false, positions, view, asleep = false, onZoom, onLog } = {}) {
+    this.canvas = canvas;
+    this.title = title;
+    this.unit = unit;
+    this.shared = Boolean(positions);
+    this.positions = positions ?? new Positions();
+    this.view = { ...PLAIN_VIEW, log: logarithmic, ...view };
+    this.series = series.map(copySeries);
+    this.detail = null;
+    this.marks = new Map();
+    this.hidden = new Set();
+    this.loading = false;
+    this.problem = "";
+    this.onZoom = onZoom ?? ((zoom) => this.setView({ zoom }));
+    this.onLog = onLog ?? ((log) => this.setView({ log }));
+    this.frame = chartFrame(canvas, { title, unit });
+    this.frame.download.details.hidden = false;
+    this.redraw = () => this.draw();
+    this.learn();
+    this.listen();
+    if (!asleep) this.wake();
+    this.draw();
   }
-  held.non_finite = [...new Set([...held.non_finite, ...(fresh.non_finite ?? [])])].sort((a, b) => a - b);
-  held.total_points = Math.max(held.total_points ?? 0, fresh.total_points ?? 0, held.step.length);
-}
 
-function points(series, column, logarithmic) {
-  const hidden = (value) => value === null || value === undefined || (logarithmic && value <= 0);
-  return series.step.map((step, index) => {
-    const value = (series[column]?.[index] ?? null) === null ? series.value[index] : series[column][index];
-    return { x: step, y: hidden(value) ? NaN : value };
-  });
-}
-
-function datasetsOf(all, logarithmic) {
-  const own = all.filter((series) => !series.faint);
-  return all.flatMap((series) => {
-    // What is not the run's own curve has the colour of the metric that it belongs to, and stays behind it.
-    const index = own.findIndex((one) => (series.faint ? one.metric === series.metric : one === series));
-    const plain = colourOf(`--series-${(Math.max(index, 0) % SERIES_COLOURS) + 1}`);
-    const colour = series.faint ? withAlpha(plain, 0.45) : plain;
-    const sparse = series.step.length <= 40;
-    const line = {
-      label: series.name,
-      data: points(series, "value", logarithmic),
-      borderColor: colour,
-      backgroundColor: colour,
-      borderWidth: 1.75,
-      borderDash: series.faint ? [2, 3] : index < SERIES_COLOURS ? [] : [6, 3],
-      order: series.faint ? 1 : 0,
-      pointRadius: sparse ? 2.5 : 0,
-      pointHoverRadius: 4,
-      tunixSeries: series,
+  listen() {
+    const { frame, canvas } = this;
+    const getChart = () => this.chart;
+    const zoom = (range, panned) => this.zoomTo(range, panned);
+    const reset = () => this.onZoom(null);
+    frame.log.addEventListener("click", () => this.onLog(!this.view.log));
+    frame.reset.addEventListener("click", () => {
+      reset();
+      canvas.focus();
+    });
+    frame.details.addEventListener("toggle", () => this.showTable());
+    frame.download.details.addEventListener("toggle", () => this.fillDownloads());
+    document.addEventListener("themechange", this.redraw);
+    dragToZoom(canvas, getChart, { zoom, reset });
+    const say = (text) => {
+      frame.said.textContent = text;
     };
-    if (!series.count.some((count) => count > 1)) return [line];
-    const edge = { borderWidth: 0, pointRadius: 0, pointHoverRadius: 0, backgroundColor: withAlpha(colour, 0.2), band: true };
-    return [
-      line,
-      { ...edge, label: `${series.name} least`, data: points(series, "min", logarithmic), fill: false },
-      { ...edge, label: `${series.name} greatest`, data: points(series, "max", logarithmic), fill: "-1" },
-    ];
-  });
-}
-
-function tooltipLines(item) {
-  const series = item.dataset.tunixSeries;
-  const index = item.dataIndex;
-  const unit = series.unit ? ` ${series.unit}` : "";
-  const lines = [`${series.name}: ${series.value[index]}${unit}`];
-  if (series.count[index] > 1) {
-    lines.push(`least ${series.min[index]}, greatest ${series.max[index]} of ${series.count[index]} points`);
+    walkWithKeys(canvas, getChart, { zoom, reset, say });
   }
-  return lines;
-}
 
-function optionsOf(state) {
-  const text = colourOf("--text-soft");
-  const grid = colourOf("--grid");
-  globalThis.Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-  const axis = { grid: { color: grid, tickLength: 4 }, border: { color: grid } };
-  return {
-    animation: false,
-    parsing: false,
-    normalized: true,
-    responsive: true,
-    maintainAspectRatio: false,
-    spanGaps: false,
-    interaction: { mode: "nearest", axis: "x", intersect: false },
-    scales: {
-      x: {
-        type: "linear",
-        bounds: "data",
-        ...axis,
-        ticks: { color: text, maxRotation: 0, includeBounds: false, autoSkipPadding: 18, precision: 0, includeBounds: false, callback: (value) => Number(value).toLocaleString("en") },
-        title: { display: true, text: "step", color: text },
-      },
-      y: {
-        type: state.logarithmic ? "logarithmic" : "linear",
-        ...axis,
-        ticks: { color: text, maxTicksLimit: 7, callback: (value) => shortNumber(value) },
-      },
-    },
-    plugins: {
-      legend: {
-        display: state.series.length > 1,
-        align: "start",
-        labels: { color: text, boxWidth: 14, boxHeight: 3, filter: (item, data) => !data.datasets[item.datasetIndex].band },
-      },
-      tooltip: {
-        backgroundColor: colourOf("--surface"),
-        titleColor: colourOf("--text"),
-        bodyColor: colourOf("--text"),
-        borderColor: colourOf("--border-strong"),
-        borderWidth: 1,
-        padding: 10,
-        filter: (item) => !item.dataset.band,
-        callbacks: { title: (items) => (items.length ? `step ${items[0].parsed.x}` : ""), label: tooltipLines },
-      },
-      nonFiniteMarks: { steps: state.series.flatMap((series) => series.non_finite), colour: colourOf("--bad") },
-    },
-  };
-}
+  /** Begin to draw; until then only the words around the chart are kept. */
+  wake() {
+    if (this.chart) return;
+    const settings = { type: "line", data: { datasets: [] }, options: { animation: false, responsive: true, maintainAspectRatio: false } };
+    this.chart = new globalThis.Chart(this.canvas, { ...settings, plugins: [marksPlugin] });
+    this.draw();
+  }
 
-/** Let the arrow keys walk from point to point, as the pointer does. */
-function walkWithKeys(canvas, chart) {
-  let at = -1;
-  canvas.tabIndex = 0;
-  canvas.addEventListener("keydown", (event) => {
-    const steps = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10 };
-    const length = chart.data.datasets[0]?.data.length ?? 0;
-    if (!(event.key in steps) || !length) return;
-    event.preventDefault();
-    at = at < 0 ? length - 1 : Math.min(length - 1, Math.max(0, at + steps[event.key]));
-    const active = [{ datasetIndex: 0, index: at }];
-    const { x, y } = chart.getDatasetMeta(0).data[at];
-    chart.setActiveElements(active);
-    chart.tooltip.setActiveElements(active, { x, y });
-    chart.draw();
-  });
-  canvas.addEventListener("blur", () => {
-    chart.setActiveElements([]);
-    chart.tooltip.setActiveElements([], { x: 0, y: 0 });
-    chart.draw();
-  });
+  draw() {
+    const { frame, view } = this;
+    this.drawn = shapesOf(this);
+    this.placed = placeMarks(this.drawn.shapes, this);
+    const note = noteText(this.drawn, view, this);
+    frame.note.textContent = note;
+    frame.marks.textContent = marksText(this.placed);
+    frame.marks.hidden = !frame.marks.textContent;
+    frame.log.setAttribute("aria-pressed", String(view.log));
+    frame.reset.hidden = !view.zoom;
+    fillLegend(frame.legend, this.drawn.shapes, (key) => this.toggle(key));
+    this.canvas.setAttribute("aria-label", `${this.title || "Chart"}. ${note} The table below holds the numbers.`);
+    this.showTable();
+    if (!this.chart) return;
+    globalThis.Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+    this.chart.data.datasets = this.drawn.shapes.flatMap(datasetsOf);
+    const colours = themeColours();
+    // Beside the options: those are wrapped by Chart.js, which would be slow and takes functions for settings.
+    this.chart.tunix = { placed: this.placed, ...this.drawn, colours };
+    this.chart.options = optionsOf({ view, drawn: this.drawn, colours });
+    this.chart.update("none");
+  }
+
+  showTable() {
+    if (this.frame.details.open) fillTable(this.frame.holder, this.drawn.shapes, this.title);
+  }
+
+  toggle(key) {
+    if (!this.hidden.delete(key)) this.hidden.add(key);
+    this.draw();
+  }
+
+  /** The first and the last place of the data on the axis. */
+  get extent() {
+    let [low, high] = [Infinity, -Infinity];
+    for (const series of this.series) {
+      for (const place of this.positions.of(this.view.axis, series)) {
+        if (place < low) low = place;
+        if (place > high) high = place;
+      }
+    }
+    return [low, high];
+  }
+
+  zoomTo(range, panned = false) {
+    // There is nothing to pan where everything is shown.
+    if (panned && !this.view.zoom) return;
+    this.onZoom(fitRange(range, this.extent));
+  }
+
+  fillDownloads() {
+    const { items } = this.frame.download;
+    const runs = [...new Set(this.series.filter((one) => !one.faint).map((one) => one.run_id))];
+    const picture = smallButton("Picture (PNG)");
+    picture.addEventListener("click", async () => save(await this.picture(), fileName(this.title, runs, "png")));
+    const shown = smallButton("What is shown (CSV)");
+    shown.addEventListener("click", () => save(new Blob([csvOf(this.drawn.shapes)], { type: "text/csv" }), fileName(this.title, runs, "csv")));
+    const all = runs.filter((run) => run !== undefined && run !== null).map((run) => {
+      const link = element("a", "button button-small", runs.length > 1 ? `All points of run ${run} (CSV)` : "All points (CSV)");
+      const names = new Set(this.series.filter((one) => one.run_id === run && !one.faint).map(metricOf));
+      link.href = `/api/training/runs/${run}/metrics?${new URLSearchParams({ names: [...names].join(","), format: "csv" })}`;
+      link.download = fileName(this.title, [run], "csv");
+      return link;
+    });
+    items.replaceChildren(picture, shown, ...all);
+  }
+
+  /** Give what is drawn as a PNG with title, legend and note. */
+  picture() {
+    const font = getComputedStyle(document.body).fontFamily;
+    const { title, unit } = this;
+    return pictureOf(this.canvas, { title, unit, shapes: this.drawn.shapes, note: this.frame.note.textContent, colours: themeColours(), font });
+  }
+
+  setView(changes) {
+    this.view = { ...this.view, ...changes };
+    if ("zoom" in changes || "axis" in changes) {
+      this.detail = null;
+      this.loading = false;
+    }
+    this.draw();
+  }
+
+  setLogarithmic(on) {
+    this.setView({ log: on });
+  }
+
+  /** Say that finer points are asked for, or why there are none. */
+  setLoading(on, problem = "") {
+    this.loading = on;
+    this.problem = problem;
+    this.draw();
+  }
+
+  /** Show finer points while zoomed in, in the place of a whole series': pairs of its key and what is shown. */
+  setDetail(pairs) {
+    this.detail = new Map(pairs.map(([key, series]) => [key, copySeries(series)]));
+    this.setLoading(false);
+  }
+
+  /** Mark what happened along the runs: a Map from run to {checkpoints, resumes, evaluations}. */
+  setMarks(marks) {
+    this.marks = marks;
+    this.draw();
+  }
+
+  /** Append what came since, matched by run, metric and attempt. */
+  update(fresh) {
+    for (const one of fresh) {
+      const held = this.series.find((series) => keyOf(series) === keyOf(one));
+      if (held) appendTo(held, one);
+      else this.series.push(copySeries(one));
+      const detail = this.detail?.get(keyOf(one));
+      if (!detail) continue;
+      const [from, to] = this.view.zoom;
+      const places = this.positions.of(this.view.axis, one);
+      const total = detail.total_points;
+      appendTo(detail, { ...selectFrom(one, (index) => places[index] >= from && places[index] <= to), non_finite: one.non_finite });
+      detail.total_points = total;
+    }
+    this.learn();
+    this.draw();
+  }
+
+  /** Place steps by what this chart holds, where nobody else does. */
+  learn() {
+    if (!this.shared) this.positions.learn(this.series);
+  }
+
+  /** Start afresh with these series. */
+  replace(fresh) {
+    this.series = fresh.map(copySeries);
+    this.detail = null;
+    this.problem = "";
+    this.learn();
+    this.draw();
+  }
+
+  destroy() {
+    document.removeEventListener("themechange", this.redraw);
+    this.chart?.destroy();
+  }
 }
 
 /** Draw a line chart on a canvas that lies in a `.chart-box`.
 
-    Returns {update, replace, setLogarithmic, destroy, chart}: `update(series)` appends what came since
-    (matched by name), `replace(series)` starts afresh. */
-export function lineChart(canvas, { title = "", unit = "", series = [], logarithmic = false } = {}) {
-  const state = { title, unit, logarithmic, series: series.map(copySeries) };
-  const frame = chartFrame(canvas, state);
-  const chart = new globalThis.Chart(canvas, {
-    type: "line",
-    data: { datasets: [] },
-    options: optionsOf(state),
-    plugins: [nonFiniteMarks],
-  });
-
-  const draw = () => {
-    chart.data.datasets = datasetsOf(state.series, state.logarithmic);
-    chart.options = optionsOf(state);
-    chart.update("none");
-    frame.note.textContent = noteText(state);
-    frame.log.setAttribute("aria-pressed", String(state.logarithmic));
-    canvas.setAttribute("aria-label", `${title || "Chart"}. ${frame.note.textContent} The table below holds the numbers.`);
-    if (frame.details.open) fillTable(frame, state);
-  };
-  const setLogarithmic = (on) => {
-    state.logarithmic = on;
-    draw();
-  };
-
-  frame.log.addEventListener("click", () => setLogarithmic(!state.logarithmic));
-  frame.details.addEventListener("toggle", () => frame.details.open && fillTable(frame, state));
-  document.addEventListener("themechange", draw);
-  walkWithKeys(canvas, chart);
-  draw();
-
-  return {
-    chart,
-    setLogarithmic,
-    update(fresh) {
-      for (const one of fresh) {
-        const held = state.series.find((series) => series.name === one.name);
-        if (held) appendTo(held, one);
-        else state.series.push(copySeries(one));
-      }
-      draw();
-    },
-    replace(fresh) {
-      state.series = fresh.map(copySeries);
-      draw();
-    },
-    destroy() {
-      document.removeEventListener("themechange", draw);
-      chart.destroy();
-    },
-  };
+    `update(series)` appends what came since, `replace(series)` starts afresh, `setView({axis, smooth, clip, log, marks,
+    zoom})` changes how it is shown. Without `onZoom` it zooms by itself, into the points that it has. */
+export function lineChart(canvas, options) {
+  return new LineChart(canvas, options);
 }

@@ -1,18 +1,29 @@
-/* Curves of several runs over each other, and the table of what differs. */
-import { callApi } from "./http.js";
+/* Curves of several runs over each other. */
+import { readSeries } from "./chart-source.js";
 import { ChartSet } from "./run-charts.js";
 
-const ids = document.querySelector("[data-compare-ids]").dataset.compareIds.split(",");
-const charts = new ChartSet();
+const MOST_POINTS = 500;
+const place = document.querySelector("[data-compare-ids]");
+const ids = place.dataset.compareIds.split(",");
+const names = [...place.querySelectorAll("canvas[data-chart]")].map((canvas) => canvas.dataset.names);
+const charts = new ChartSet(place);
 
-const answers = await Promise.all(ids.map((id) => callApi(`/api/training/runs/${id}/metrics?max_points=500`)));
-const series = answers.flatMap((answer) =>
-  answer.series.map((one) => ({ ...one, metric: one.name, name: `run ${answer.run_id} ${one.name}` })),
-);
-charts.show(series, { fresh: true, metric: (one) => one.metric });
+/** Name a run's curve after the run; its colour is its place among the runs, whatever it has points of. */
+function ofItsRun(one) {
+  return {
+    ...one,
+    metric: one.name,
+    name: `run ${one.run_id} ${one.name}`,
+    label: `run ${one.run_id}`,
+    colour: ids.indexOf(String(one.run_id)),
+  };
+}
 
-document.querySelector("[data-only-differences]").addEventListener("change", (event) => {
-  for (const row of document.querySelectorAll("tr[data-differs]")) {
-    row.hidden = event.target.checked && row.dataset.differs === "false";
-  }
-});
+try {
+  const series = await readSeries(ids, { names, most: MOST_POINTS });
+  charts.show(series.map(ofItsRun), { fresh: true });
+} catch (error) {
+  const notice = document.querySelector("[data-compare-notice]");
+  notice.textContent = `The curves could not be read: ${error.message}. Load the page again to try once more.`;
+  notice.hidden = false;
+}

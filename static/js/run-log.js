@@ -13,6 +13,7 @@ const choice = root.querySelector("[data-log-attempt]");
 const followBox = root.querySelector("[data-log-follow]");
 const note = root.querySelector("[data-log-note]");
 const download = root.querySelector("[data-log-download]");
+const numbered = root.querySelector("[data-log-numbered]");
 const reader = new AnsiReader();
 
 let cursor = null;
@@ -122,6 +123,7 @@ function begin() {
   ended = false;
   note.textContent = "";
   download.href = choice.selectedOptions[0].dataset.download;
+  if (numbered) numbered.href = `?attempt=${choice.value}&end=1`;
   poll();
 }
 

@@ -3,10 +3,10 @@ import { callApi } from "./http.js";
 import { ChartSet } from "./run-charts.js";
 
 const section = document.querySelector("[data-both-ids]");
-const charts = new ChartSet(section, "canvas[data-both]");
+const charts = new ChartSet(section, "canvas[data-both]", { beside: true });
 const ids = section.dataset.bothIds.split(",");
 const answers = await Promise.all(ids.map((id) => callApi(`/api/training/runs/${id}/metrics?max_points=500`)));
 const series = answers.flatMap((answer) =>
-  answer.series.map((one) => ({ ...one, metric: one.name, name: `run ${answer.run_id} ${one.name}` })),
+  answer.series.map((one) => ({ ...one, run_id: answer.run_id, label: `run ${answer.run_id} ${one.name}` })),
 );
-charts.show(series, { fresh: true, metric: (one) => one.metric });
+charts.show(series, { fresh: true });

@@ -1,25 +1,34 @@
-/* A run's page: draws its curves and, while the run is alive, follows it by cursor. */
+/* A run's page: draws its curves as they come into view and, while the run is alive, follows it by cursor. */
+import { AXIS_METRICS } from "./chart-axes.js";
+import { follow } from "./chart-live.js";
 import { callApi } from "./http.js";
 import { ChartSet } from "./run-charts.js";
 
 const ENDED = new Set(["stopped", "completed", "failed", "lost"]);
-const POLL_MS = 2000;
-const HIDDEN_MS = 15000;
-const SLOWEST_MS = 60000;
+/** As many metrics as the API takes in one question, less those that every one asks for. */
+const NAMES_AT_ONCE = 40;
 
 const root = document.querySelector("[data-run]");
 const url = root.dataset.metricsUrl;
-const charts = new ChartSet(root);
+const runId = Number(root.dataset.run);
 const notice = root.querySelector("[data-live-notice]");
 const extras = [...root.querySelectorAll("[data-with]")];
+const latest = [...new Set([...root.querySelectorAll("[data-latest]")].map((cell) => cell.dataset.latest))];
 let cursor = "";
-let failures = 0;
+// Questions go one after the other, so that a cursor never runs ahead of what a chart holds.
+let turn = Promise.resolve();
+const charts = new ChartSet(root, "canvas[data-chart]", { runId, onNeed: (names) => inTurn(() => read(names)) });
+
+function inTurn(ask) {
+  turn = turn.then(ask, ask);
+  return turn;
+}
 
 /** Name what is not the run's own curve after where it comes from; it is drawn faintly. */
 function named(one) {
-  if (one.superseded) return { ...one, metric: one.name, name: `${one.name}, overtaken in attempt ${one.attempt}`, faint: true };
-  if (one.run_id) return { ...one, metric: one.name, name: `${one.name}, run ${one.run_id}`, faint: true };
-  return { ...one, metric: one.name };
+  if (one.superseded) return { ...one, label: `${one.name}, overtaken in attempt ${one.attempt}`, faint: true };
+  if (one.run_id) return { ...one, label: `${one.name}, run ${one.run_id}`, faint: true };
+  return one;
 }
 
 function shortNumber(value) {
@@ -32,9 +41,10 @@ function shortNumber(value) {
 function showLatest(series) {
   for (const one of series) {
     const last = one.step.length - 1;
-    if (last < 0) continue;
-    for (const cell of root.querySelectorAll(`[data-latest="${one.name}"]`)) cell.textContent = shortNumber(one.value[last]);
-    for (const cell of root.querySelectorAll(`[data-latest-step="${one.name}"]`)) cell.textContent = one.step[last];
+    if (last < 0 || one.superseded || one.run_id) continue;
+    const value = one.last?.length ? one.last[last] : one.value[last];
+    for (const cell of root.querySelectorAll(`[data-latest="${CSS.escape(one.name)}"]`)) cell.textContent = shortNumber(value);
+    for (const cell of root.querySelectorAll(`[data-latest-step="${CSS.escape(one.name)}"]`)) cell.textContent = one.step[last];
   }
 }
 
@@ -57,62 +67,77 @@ function showNotice(text) {
   notice.hidden = !text;
 }
 
+function trouble(error) {
+  showNotice(`The curves could not be read: ${error.message.replace(/\.$/, "")}.`);
+  throw error;
+}
+
 /** Say anew why a queued run waits, as the queue moves on. */
 async function showWaiting() {
   const place = root.querySelector("[data-waiting]");
   if (place) place.textContent = (await callApi(root.dataset.runUrl)).waiting;
 }
 
+function piecesOf(names) {
+  const pieces = [];
+  for (let at = 0; at < names.length; at += NAMES_AT_ONCE) pieces.push(names.slice(at, at + NAMES_AT_ONCE));
+  return pieces;
+}
+
+/** Read all of some metrics, for charts that came into view. */
+async function read(names) {
+  for (const piece of piecesOf(names)) {
+    const query = new URLSearchParams({ names: [...piece, ...AXIS_METRICS].join(",") });
+    for (const box of extras) if (box.checked) query.set(box.dataset.with, "true");
+    const answer = await callApi(`${url}?${query}`).catch(trouble);
+    // An older cursor stays: it tells some points again, a newer one could leave some out.
+    cursor ||= answer.cursor;
+    charts.axesKnown([runId]);
+    charts.show(answer.series.map(named), { fresh: true, names: piece });
+  }
+}
+
+/** Read what came since; gives the state of the run. */
 async function look() {
-  const first = cursor === "";
-  const query = new URLSearchParams();
-  for (const box of extras) if (box.checked) query.set(box.dataset.with, "true");
-  if (!first) query.set("after", cursor);
-  const answer = await callApi(`${url}?${query}`);
-  cursor = answer.cursor;
-  charts.show(answer.series.map(named), { fresh: first || answer.reset, metric: (one) => one.metric });
-  if (!first) showLatest(answer.series);
+  const names = [...new Set([...charts.needed, ...latest])];
+  let answer;
+  let next = "";
+  for (const piece of piecesOf(names.length ? names : ["train/loss"])) {
+    const query = new URLSearchParams({ names: [...piece, ...AXIS_METRICS].join(",") });
+    if (cursor) query.set("after", cursor);
+    else query.set("max_points", "1");
+    answer = await callApi(`${url}?${query}`);
+    next ||= answer.cursor;
+    if (!cursor) continue;
+    showLatest(answer.series);
+    if (answer.reset) charts.renew();
+    else charts.show(answer.series.map(named), { names: piece });
+  }
+  cursor = next;
   showState(answer);
   return answer;
 }
 
-async function follow() {
-  let wait = document.hidden ? HIDDEN_MS : POLL_MS;
-  try {
-    const answer = await look();
-    failures = 0;
-    showNotice("");
-    if (ENDED.has(answer.status)) {
-      // The end brings results, checkpoints and samples that only a new page shows.
-      if (root.dataset.alive === "true") window.location.reload();
-      return;
-    }
-    if (root.dataset.alive === "false") return;
-    if (root.dataset.status === "queued") {
-      // Its start brings an attempt, a log and other things to do.
-      if (answer.status !== "queued") {
-        window.location.reload();
-        return;
-      }
-      await showWaiting();
-    }
-  } catch (error) {
-    failures += 1;
-    if (error.status === 401 || error.status === 403) {
-      showNotice("You are signed out. Load the page again to sign in.");
-      return;
-    }
-    wait = Math.min(SLOWEST_MS, POLL_MS * 2 ** failures);
-    showNotice(`The numbers below may be old: the site does not answer (${error.message}). Trying again in ${Math.round(wait / 1000)} s.`);
+/** Look once; false: there is nothing more to come. */
+async function watch() {
+  const answer = await inTurn(look);
+  if (ENDED.has(answer.status)) {
+    // The end brings results, checkpoints and samples that only a new page shows.
+    if (root.dataset.alive === "true") window.location.reload();
+    return false;
   }
-  setTimeout(follow, wait);
+  if (root.dataset.alive === "false") return false;
+  if (root.dataset.status === "queued") {
+    // Its start brings an attempt, a log and other things to do.
+    if (answer.status !== "queued") {
+      window.location.reload();
+      return false;
+    }
+    await showWaiting();
+  }
+  return true;
 }
 
-for (const box of extras) {
-  box.addEventListener("change", () => {
-    cursor = "";
-    look().catch((error) => showNotice(`The curves could not be read: ${error.message}.`));
-  });
-}
+for (const box of extras) box.addEventListener("change", () => charts.renew());
 
-follow();
+if (root.dataset.alive === "true") follow(watch, showNotice);

@@ -127,3 +127,36 @@ def test_a_deleted_checkpoint_frees_all_its_bytes_and_says_how_many(tmp_path):
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     assert remove(path) == size > 1000
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flipped_bit_anywhere_in_the_metadata_is_damage(tmp_path):
+    sound = write(tmp_path, 5, arrays={"params.w": "ab" * 32}, loss=2.5, evaluated=False)
+    path = write(tmp_path, 6, arrays={"params.w": "ab" * 32}, loss=2.5, evaluated=False) / METADATA_NAME
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        # Nothing else is wrong where the name of the hash itself was hit.
+        if b'"metadata_sha256"' in flipped:
+            path.write_bytes(flipped)
+            assert newest_sound_step_dir(tmp_path) == sound, flipped
+    path.write_bytes(whole)
+    assert newest_sound_step_dir(tmp_path) == path.parent
+
+
+def test_metadata_that_were_amended_are_sound_and_older_ones_have_no_hash(tmp_path):
+    path = write(tmp_path, 5)
+    amend(path, evaluated=True)
+    assert verify(path)["evaluated"] is True
+    old = json.loads((path / METADATA_NAME).read_text())
+    del old["metadata_sha256"]
+    (path / METADATA_NAME).write_text(json.dumps({**old, "loss": 1.0}))
+    assert verify(path)["loss"] == 1.0
+
+
+def test_the_checkpoint_of_another_run_is_set_aside_and_named(tmp_path):
+    own = write(tmp_path, 5, run_uid="own")
+    write(tmp_path, 6, run_uid="other", run_id=9)
+    assert "another run" in damaged_step_dirs(tmp_path, run_uid="own")[tmp_path / "6"]
+    found, aside = set_aside_damaged(tmp_path, run_uid="own")
+    assert found == own
+    assert "is of another run (number 9" in aside[6]

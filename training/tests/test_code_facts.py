@@ -37,6 +37,13 @@ def test_the_difference_itself_is_kept_and_what_git_does_not_know_is_named(repos
     assert git_facts(repository)["git_diff_hash"] != before
 
 
+def test_what_an_untracked_module_holds_is_part_of_the_difference(repository):
+    (repository / "new.py").write_text("rate = 1\n")
+    before = git_facts(repository)["git_diff_hash"]
+    (repository / "new.py").write_text("rate = 2\n")
+    assert git_facts(repository)["git_diff_hash"] != before
+
+
 def test_a_huge_difference_is_cut_and_says_so(repository):
     (repository / "code.py").write_text("x = 1\n" * MAX_DIFF_BYTES)
     text = git_facts(repository)["git_diff"]
@@ -72,11 +79,16 @@ SECRET = "s3cr3t-Value_123456789"
         f"+hf_{SECRET.replace('-', '')}",
         f"+-----BEGIN RSA PRIVATE KEY-----\n+{SECRET}\n+-----END RSA PRIVATE KEY-----",
         f"+-----BEGIN PRIVATE KEY-----\n+{SECRET}",
+        f'+login("ghs_{SECRET.replace("-", "")}")',
+        f'+genai.configure("AIza{SECRET.replace("-", "")}")',
+        f"+header = 'eyJhbGciOiJIUzI1.{SECRET}.{SECRET}'",
+        f"+Authorization: Basic {SECRET.replace('-', '').replace('_', '')}",
         f"+AWS_PRIVATE_KEY => {SECRET} trailing {SECRET}",
     ],
 )
 def test_secrets_are_masked(line):
-    assert SECRET.replace("-", "") not in masked(line).replace("-", "")
+    plain = masked(line).replace("-", "").replace("_", "")
+    assert SECRET.replace("-", "").replace("_", "") not in plain
     assert MASK in masked(line)
 
 

@@ -102,8 +102,10 @@ def test_another_engine_is_refused_by_name_unless_allowed_and_then_said(tmp_path
     run_training(config, tmp_path, cache_dir, metadata=RUN)
     earlier = tmp_path / "2"
     amend(earlier, engine={**read_metadata(earlier)["engine"], name: value})
+    refused = StopAfter(3)
     with pytest.raises(CheckpointError, match=rf"not be exact: {name} {value} → .*--allow-inexact"):
-        run_training(config, tmp_path, cache_dir, resume_from=earlier, metadata=RUN)
+        run_training(config, tmp_path, cache_dir, resume_from=earlier, recorder=refused, metadata=RUN)
+    assert refused.facts == {}, "the run was not made with this"
     assert [step for step, _ in step_dirs(tmp_path)] == [3, 2], "a refusal changes nothing"
     _, recorder = run_training(
         config, tmp_path, cache_dir, resume_from=earlier, metadata=RUN, allow_inexact=True
@@ -161,3 +163,16 @@ def test_a_disk_that_gives_other_values_than_were_saved_is_noticed(tmp_path, cac
 
 def test_the_number_of_threads_is_what_the_process_may_use(whole):
     assert read_metadata(whole[2] / "24")["engine"]["threads"] == len(os.sched_getaffinity(0))
+
+
+def test_a_checkpoint_that_a_stop_writes_after_an_evaluation_can_be_the_best(tmp_path, cache_dir):
+    config = fast_config(steps=6, eval_every_steps=2, save_every_steps=0)
+
+    class StopAfterEvaluation(StopAfter):
+        def should_stop(self):
+            return self.phases[-1][0] == "training" and super().should_stop()
+
+    run_training(config, tmp_path, cache_dir, recorder=StopAfterEvaluation(2), test_count=4, metadata=RUN)
+    metadata = read_metadata(tmp_path / "2")
+    assert metadata["evaluated"] is True
+    assert metadata["evaluation"]["eval/loss"] == metadata["best"]["evaluation"]["eval/loss"]

@@ -35,6 +35,7 @@ def inline_code(markup: str) -> list[str]:
 
 
 PAGES = [
+    "/",
     "/runs/",
     "/runs/compare/",
     "/runs/queue/",

@@ -11,14 +11,14 @@ from tunix_site.tests.pages import OPEN_PAGES, PAGES, inline_code
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("path", ["/", *PAGES])
+@pytest.mark.parametrize("path", PAGES)
 def test_a_stranger_is_sent_to_the_login(client, path):
     response = client.get(path)
     assert response.status_code == 302
     assert response.headers["Location"].startswith(("/accounts/login/?next=", "/admin/login/?next="))
 
 
-@pytest.mark.parametrize("path", ["/runs/", "/datasets/", "/benchmarks/", "/api/docs"])
+@pytest.mark.parametrize("path", ["/", "/runs/", "/datasets/", "/benchmarks/", "/api/docs"])
 def test_a_person_without_a_role_is_told_whom_to_ask(client, make_user, path):
     client.force_login(make_user("nobody"))
     response = client.get(path)
@@ -26,16 +26,10 @@ def test_a_person_without_a_role_is_told_whom_to_ask(client, make_user, path):
     assert "administrator" in response.content.decode()
 
 
-@pytest.mark.parametrize("path", ["/runs/", "/datasets/", "/benchmarks/", "/api/docs"])
+@pytest.mark.parametrize("path", ["/", "/runs/", "/datasets/", "/benchmarks/", "/api/docs"])
 def test_a_viewer_sees_the_pages(client, viewer, path):
     client.force_login(viewer)
     assert client.get(path).status_code == 200
-
-
-def test_the_home_page_leads_to_the_runs(client, viewer):
-    client.force_login(viewer)
-    response = client.get("/")
-    assert (response.status_code, response.headers["Location"]) == (302, "/runs/")
 
 
 @pytest.mark.parametrize("path", [*PAGES, *OPEN_PAGES])

@@ -28,7 +28,13 @@ class Command(TunixCommand):
         report = check_checkpoints(run=run, repair=options["repair"], purge=options["purge"])
         for finding in report.findings:
             state = "repaired" if finding.repaired else "FOUND"
-            self.say(f"{state}: run {finding.run_id}, step {finding.step}: {finding.message}")
+            where = f"run {finding.run_id}, step {finding.step}: " if finding.run_id else ""
+            self.say(f"{state}: {where}{finding.message}")
+        if report.elsewhere:
+            runs = ", ".join(str(pk) for pk in report.elsewhere)
+            self.say(
+                f"Not looked at, for their checkpoints lie with another host: runs {runs}. Check them there."
+            )
         left = [finding for finding in report.findings if not finding.repaired]
         result = {
             "ok": not left,
@@ -37,6 +43,7 @@ class Command(TunixCommand):
             "freed_bytes": report.freed_bytes,
             "repaired": len(report.findings) - len(left),
             "findings": [finding.as_json() for finding in report.findings],
+            "elsewhere": report.elsewhere,
         }
         if report.freed_bytes:
             self.say(f"{report.freed_bytes:,} bytes are free again.")
@@ -47,7 +54,7 @@ class Command(TunixCommand):
                 self.stdout.write(json.dumps(result, ensure_ascii=False))
             raise CommandError(
                 f"{len(left)} of {len(report.findings)} findings are left. --repair mends rows and sets "
-                "damaged checkpoints aside; a run that is alive is not touched.",
+                "damaged checkpoints aside; a run that is alive, and a folder of no run, is not touched.",
                 returncode=1,
             )
         self.say(f"{report.verified} checkpoints verified: all is well.")

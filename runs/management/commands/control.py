@@ -21,6 +21,7 @@ FLAGS = {
     "--to": "where",
     "--allow-inexact": "allow_inexact",
     "--draft": "start",
+    "--tag": "tags",
 }
 
 
@@ -62,6 +63,14 @@ class Command(TunixCommand):
             default=None,
             dest="start",
             help="fork: leave the new run a draft",
+        )
+        add_flag(
+            parser,
+            "--tag",
+            action="append",
+            dest="tags",
+            metavar="TAG",
+            help="tag, untag: a tag; may be repeated",
         )
         add_flag(parser, "--yes", action="store_true", help="delete: do not ask")
 

@@ -1,0 +1,80 @@
+"""Every metric of a run finds its chart, the known ones first."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from runs.charts.groups import chart_groups, chart_sections
+from runs.metrics.curves import newest_points
+from runs.states import Kind, Status
+from runs.tests.support import make_run, run_in, write_points
+
+pytestmark = pytest.mark.django_db
+
+
+def drawn(run):
+    return {section.title: [chart.names for chart in section.charts] for section in chart_sections(run)}
+
+
+def test_the_names_of_a_runs_metrics_are_found_in_one_question():
+    run, other = make_run(), make_run()
+    for name in ("train/loss", "zeta", "eval/loss", "Größe/ß"):
+        write_points(run, {1: 1.0, 2: 2.0}, name=name)
+    write_points(other, {1: 1.0}, name="of/another")
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        assert newest_points(run).keys() == {"train/loss", "zeta", "eval/loss", "Größe/ß"}
+    assert len(asked) == 1
+    assert newest_points(make_run()) == {}
+
+
+def test_any_metric_has_a_chart_and_the_known_ones_come_first():
+    run = make_run()
+    for name in (
+        "my/own",
+        "bare",
+        "/odd",
+        "eval/loss",
+        "train/zz",
+        "train/loss",
+        "system/compile_time",
+        "eval/f1",
+    ):
+        write_points(run, {1: 1.0}, name=name)
+    assert drawn(run) == {
+        "Training": ["train/loss,eval/loss", "train/zz"],
+        "Evaluation on held-out traces": ["eval/f1"],
+        "Device and host": ["system/compile_time"],
+        "my": ["my/own"],
+        "Other metrics": ["/odd", "bare"],
+    }
+    ids = [chart.element_id for section in chart_sections(run) for chart in section.charts]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_training_at_work_has_the_charts_that_it_will_fill():
+    assert drawn(run_in(Status.RUNNING))["Training"][0] == "train/loss,eval/loss"
+    assert drawn(make_run(kind=Kind.GENERATE, total_steps=0)) == {}
+
+
+def test_the_overview_shows_the_key_charts_and_a_comparison_all():
+    assert [chart.title for chart in chart_groups(make_run())] == ["Loss", "Throughput", "Held-out accuracy"]
+    assert chart_groups(make_run(kind=Kind.GENERATE, total_steps=0)) == []
+    assert len(chart_groups(None)) == 6
+
+
+@pytest.mark.parametrize("status", [Status.DRAFT, Status.RUNNING, Status.COMPLETED])
+def test_the_tab_opens_in_every_state(client, viewer, status):
+    run = run_in(status, name="<b>bold</b>")
+    write_points(run, {1: 1.0}, name="odd/<script>")
+    client.force_login(viewer)
+    text = client.get(f"/runs/{run.pk}/charts/").content.decode()
+    assert 'aria-current="page">Charts' in text
+    assert "odd/&lt;script&gt;" in text
+    assert client.get("/runs/4711/charts/").status_code == 404
+
+
+def test_a_run_without_points_says_so(client, viewer):
+    client.force_login(viewer)
+    assert "No metric points yet." in client.get(f"/runs/{make_run().pk}/charts/").content.decode()

@@ -1,0 +1,26 @@
+"""The units in which metrics are recorded."""
+
+UNITS = {
+    "train/loss": "nats/token",
+    "eval/loss": "nats/token",
+    "train/step_time": "s",
+    "train/tokens_per_second": "tokens/s",
+    "train/grad_norm": "",
+    "train/learning_rate": "",
+    "train/skipped_updates": "updates",
+    "train/tokens_seen": "tokens",
+    "train/epoch": "epochs",
+    "system/lowering_time": "s",
+    "system/compile_time": "s",
+    "system/first_step_time": "s",
+    "system/checkpoint_stall": "s",
+    "system/checkpoint_time": "s",
+    "system/gpu_utilisation": "share",
+    "system/gpu_memory_used": "bytes",
+    "system/gpu_power": "W",
+    "system/gpu_temperature": "°C",
+    "system/gpu_throttled": "0 or 1",
+    "system/host_memory": "bytes",
+    "eval/answer_accuracy": "share",
+    "eval/step_accuracy": "share",
+}

@@ -1,0 +1,82 @@
+/* The options of Chart.js for a line chart: axes, tooltip, and no animation. */
+import { AXES } from "./chart-axes.js";
+import { marksNear } from "./chart-markers.js";
+import { fullMoment, placeText, shortNumber, tickOptions } from "./chart-ticks.js";
+
+function titleOf(items, axis) {
+  if (!items.length) return "";
+  const { series } = items[0].dataset.tunixShape;
+  const { x, i } = items[0].raw;
+  const time = series.time?.[i];
+  const parts = [`step ${series.step[i]}`];
+  if (axis !== "step") parts.unshift(placeText(axis, x));
+  if (time !== undefined && axis !== "wall") parts.push(fullMoment(time));
+  return parts.join(" · ");
+}
+
+function linesOf(item) {
+  const { series, label, smoothed } = item.dataset.tunixShape;
+  const { i } = item.raw;
+  const unit = series.unit ? ` ${series.unit}` : "";
+  const lines = [`${label}: ${series.value[i] ?? "not finite"}${series.value[i] === null ? "" : unit}`];
+  if (series.count[i] > 1) lines.push(`least ${series.min[i]}, greatest ${series.max[i]} of ${series.count[i]} points`);
+  if (smoothed && smoothed[i] !== null) lines.push(`smoothed ${Number(smoothed[i].toPrecision(6))}`);
+  return lines;
+}
+
+/** Give the options for what a chart shows. */
+export function optionsOf({ view, drawn, colours }) {
+  const axisLook = { grid: { color: colours.grid, tickLength: 4 }, border: { color: colours.grid } };
+  const { ticks, ...places } = tickOptions(view.axis);
+  const [min, max] = view.zoom ?? [];
+  const limits = drawn.limits ? { min: drawn.limits.low, max: drawn.limits.high } : {};
+  return {
+    animation: false,
+    parsing: false,
+    normalized: true,
+    responsive: true,
+    maintainAspectRatio: false,
+    spanGaps: false,
+    // Room for a mark at the very end.
+    layout: { padding: { right: 6 } },
+    interaction: { mode: "nearest", axis: "x", intersect: false },
+    scales: {
+      x: {
+        type: "linear",
+        bounds: "data",
+        min,
+        max,
+        ...axisLook,
+        ...places,
+        ticks: { color: colours.soft, maxRotation: 0, includeBounds: false, autoSkipPadding: 18, ...ticks },
+        title: { display: true, text: AXES[view.axis].title, color: colours.soft },
+      },
+      y: {
+        type: view.log ? "logarithmic" : "linear",
+        ...limits,
+        ...axisLook,
+        ticks: { color: colours.soft, maxTicksLimit: 7, includeBounds: !drawn.limits, callback: (value) => shortNumber(value) },
+      },
+    },
+    plugins: {
+      legend: { display: false },
+      tooltip: {
+        backgroundColor: colours.surface,
+        titleColor: colours.text,
+        bodyColor: colours.text,
+        footerColor: colours.soft,
+        footerFont: { weight: "normal" },
+        borderColor: colours.border,
+        borderWidth: 1,
+        padding: 10,
+        filter: (item) => !item.dataset.behind,
+        itemSort: (a, b) => (b.parsed.y || 0) - (a.parsed.y || 0) || a.datasetIndex - b.datasetIndex,
+        callbacks: {
+          title: (items) => titleOf(items, view.axis),
+          label: linesOf,
+          footer: (items) => (items.length ? marksNear(items[0].chart, items[0].parsed.x) : []),
+        },
+      },
+    },
+  };
+}
