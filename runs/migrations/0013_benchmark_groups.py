@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0006_organising_runs"),
+        ("runs", "0012_imported_histories"),
     ]
 
     operations = [
