@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from training.bench.report import (
     peak_memory,
 )
 from training.bench.timing import StepTimes, spread, wait
+from training.bench.traces import Operation, write_operations
 from training.compile_cache import use_cache
 from training.config import TrainConfig
 from training.data import AnyRows, Batch, batch_indices, make_rows
@@ -90,8 +92,9 @@ def bench(
             times, state = _steady(held, state, steps)
             used = energy()
             memory = peak_memory(device.device)
+            operations: list[Operation] = []
             if profile_dir is not None:
-                state = _profile(held, state, profile_dir)
+                state, operations = _profile(held, state, profile_dir)
             record = describe(held, times, first=first, cache_hit=cache_hit)
             if parts:
                 record["parts"] = {
@@ -108,6 +111,11 @@ def bench(
                 prompts = [example.prompt for example in examples]
                 record["generation"] = time_generation(engine.assembly, state.params, prompts)
             record["memory"] = {**engine.plan.facts(), **memory}
+            if profile_dir is not None:
+                record["profile"] = {
+                    "steps": PROFILED_STEPS,
+                    "operations": [asdict(one) for one in operations],
+                }
             if counted is not None and used is not None:
                 record["energy"] = energy_facts(used - counted, record)
             record |= limit_facts(held, state, times)
@@ -150,14 +158,15 @@ def _batches_of_step(rows: AnyRows, config: TrainConfig, step: int) -> list[Batc
     return [rows.batch(indices)]
 
 
-def _profile(held: Bench, state: TrainState, folder: Path) -> TrainState:
+def _profile(held: Bench, state: TrainState, folder: Path) -> tuple[TrainState, list[Operation]]:
     folder.mkdir(parents=True, exist_ok=True)
     with jax.profiler.trace(str(folder)):
         for number in range(PROFILED_STEPS):
             state, _ = held.engine.step(state, held.placed[number % len(held.placed)])
         wait(state.params)
+    operations = write_operations(folder)
     held.recorder.log(f"Profile of {PROFILED_STEPS} updates written to {folder}.")
-    return state
+    return state, operations
 
 
 def _entries(directory: Path | None) -> int:
