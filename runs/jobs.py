@@ -16,6 +16,7 @@ from datasets_app.generators import checkers
 from datasets_app.manifest import describe
 from datasets_app.models import Dataset
 from runs import nvml
+from runs.benchmarks.profiles import profile_folder
 from runs.examples import load_examples, synthetic_examples
 from runs.journal import JournalRecorder
 from runs.models import Attempt, Run
@@ -113,6 +114,7 @@ class Job:
             cache_dir=_cache_dir(),
             allow_inexact=run.params.get("allow_inexact") == self.attempt.number,
             stop_after=run.params.get("to_step"),
+            profile=(*window, profile_folder(run)) if (window := run.params.get("profile_steps")) else None,
         )
         return {
             "status": result.status,

@@ -27,7 +27,7 @@ def starts(
 
 
 def verdicts(factor: float) -> list[str]:
-    found = []
+    found: list[str] = []
     for seed in range(TRIALS):
         source = random.Random(seed)
         before = starts(source, median=0.1)

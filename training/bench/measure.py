@@ -20,7 +20,6 @@ from training.bench.report import (
     peak_memory,
 )
 from training.bench.timing import StepTimes, spread, wait
-from training.bench.traces import Operation, write_operations
 from training.compile_cache import use_cache
 from training.config import TrainConfig
 from training.data import AnyRows, Batch, batch_indices, make_rows
@@ -30,6 +29,7 @@ from training.examples import TraceExample
 from training.planning import Planner
 from training.recorder import Recorder
 from training.step import to_device
+from training.traces import Operation, write_operations
 
 # Batches kept on the device; longer benchmarks go through them again.
 MAX_BATCHES: Final = 32

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from training.bench.traces import OPERATIONS_NAME, longest_operations, newest_trace, write_operations
 from training.errors import TrainingError
+from training.traces import OPERATIONS_NAME, longest_operations, newest_trace, write_operations
 
 
 def named(pid, tid, thread, process="/host:CPU"):
@@ -43,7 +43,8 @@ CPU = [
 def test_an_operations_own_time_is_without_what_runs_within_it(tmp_path):
     found = {one.name: one for one in longest_operations(write(tmp_path, CPU))}
     assert found.keys() == {"outer", "inner"}
-    assert (found["inner"].count, found["inner"].seconds) == (3, pytest.approx(100e-6))
+    assert found["inner"].count == 3
+    assert found["inner"].seconds == pytest.approx(100e-6)
     assert found["outer"].seconds == pytest.approx(50e-6)
     assert found["inner"].share + found["outer"].share == pytest.approx(1)
 
@@ -60,15 +61,13 @@ def test_the_table_is_written_beside_the_trace(tmp_path):
     assert [row["name"] for row in kept] == [one.name for one in told] == ["inner", "outer"]
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b'{"traceEvents": [{"ph": "X"}]}')]
-)
+NO_TRACES = [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b'{"traceEvents": [1]}')]
+
+
+@pytest.mark.parametrize("content", NO_TRACES)
 def test_what_is_no_trace_is_refused_by_name(tmp_path, content):
     path = tmp_path / "a.trace.json.gz"
     path.write_bytes(content)
-    if content.startswith(b"\x1f") and b"ph" in gzip.decompress(content):
-        assert longest_operations(path) == []
-        return
     with pytest.raises(TrainingError, match=r"a\.trace\.json\.gz is no trace"):
         longest_operations(path)
 

@@ -83,7 +83,7 @@ def longest_operations(trace: Path) -> list[Operation]:
         for found in by_thread.values():
             for name, microseconds in _own_times(found):
                 own[name].append(microseconds / 1e6)
-    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+    except (OSError, EOFError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{trace} is no trace that can be read: {error!r}.") from error
     total = sum(sum(times) for times in own.values()) or 1.0
     rows = [Operation(name, len(times), sum(times), sum(times) / total) for name, times in own.items()]
