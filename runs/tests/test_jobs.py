@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from runs.benchmarks.schema import Record
 from runs.models import Benchmark, Evaluation, Run
 from runs.states import Kind, Status
 from runs.tests.support import manage, manage_json
@@ -85,6 +86,8 @@ def test_a_benchmark_is_kept_written_compared_and_profiled(artifacts_dir, tmp_pa
     assert first["memory"]["host_peak"] > first["memory"]["parameters"] > 0
     assert first["host_time"]["data"]["median"] > 0
     assert first["profile_dir"] == str(profile)
+    assert first["profile"]["operations"][0]["seconds"] > 0
+    Record.model_validate(first, strict=True)
 
     # A baseline far slower, then one far faster than anything: both verdicts are certain.
     _measured_at(row, 1e3)
