@@ -11,7 +11,7 @@ demo_set := $(if $(filter $(yes_words),$(GPU)),gpu,cpu)
 demo_flags := $(if $(filter $(no_words),$(SERVE)),--no-serve) $(if $(PORT),--port $(PORT)) \
 	$(if $(filter $(yes_words),$(GPU)),--device gpu)
 
-.PHONY: help demo serve worker test test-long lint format lock sbom
+.PHONY: help demo serve worker test test-long bench-web lint format lock sbom
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -36,6 +36,10 @@ test: ## Run the gate: lint, types, and every test this machine can run (STAGES=
 
 test-long: ## Run the trials that take longer than the gate has time for
 	@$(RUN) scripts/gate.py test-long
+
+bench-web: ## Measure feeder, charts, lists and lag over HTTP, on SQLite and PostgreSQL (takes minutes)
+	@$(SETUP) .venv dev
+	@$(PY) -m benchmarks.web_bench
 
 lint: ## Check style, types and import rules
 	@$(RUN) scripts/gate.py lint

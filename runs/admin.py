@@ -4,7 +4,18 @@ from django.contrib import admin
 from django.utils.html import format_html
 
 from runs.admin_actions import CHECKPOINT_ACTIONS, RUN_ACTIONS, VerbPermissions
-from runs.models import Attempt, Benchmark, Checkpoint, DeviceLease, Evaluation, HostDevice, Run, Worker
+from runs.models import (
+    Attempt,
+    Benchmark,
+    Checkpoint,
+    DeviceLease,
+    Evaluation,
+    HostDevice,
+    Run,
+    SavedView,
+    Tag,
+    Worker,
+)
 from tunix_site.admin import ReadOnlyAdmin
 
 
@@ -24,7 +35,14 @@ class RunAdmin(VerbPermissions, ReadOnlyAdmin):
         "created_at",
         "page",
     )
-    list_filter = ("status", "kind", "device_kind", "dataset__key")
+    list_filter = (
+        "status",
+        "kind",
+        "device_kind",
+        "dataset__key",
+        "tags",
+        ("archived_at", admin.EmptyFieldListFilter),
+    )
     search_fields = ("=id", "name", "dataset__key")
     list_select_related = ("dataset",)
     actions = RUN_ACTIONS
@@ -134,3 +152,20 @@ class HostDeviceAdmin(ReadOnlyAdmin):
 
     list_display = ("host", "label", "name", "usable", "trouble", "seen_at")
     list_filter = ("kind", "host")
+
+
+@admin.register(Tag)
+class TagAdmin(ReadOnlyAdmin):
+    """The words that people put on runs."""
+
+    list_display = ("name",)
+    search_fields = ("name",)
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(ReadOnlyAdmin):
+    """Lists of runs that people keep."""
+
+    list_display = ("name", "owner", "shared", "default", "query")
+    list_filter = ("shared",)
+    list_select_related = ("owner",)

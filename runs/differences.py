@@ -23,6 +23,7 @@ _RULES: Final[tuple[tuple[str, Category, bool], ...]] = (
     ("compute_dtype", "recipe", True),
     ("content_hash", "data", True),
     ("dataset_key", "data", False),
+    ("training_code", "code", True),
     ("git_commit", "code", True),
     ("git_dirty", "code", False),
     ("git_diff_hash", "code", True),

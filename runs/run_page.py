@@ -23,7 +23,7 @@ TABS: Final = [
     ("logs", "Logs", "runs:logs"),
     ("config", "Config", "runs:config"),
     ("checkpoints", "Checkpoints", "runs:checkpoints"),
-    ("attempts", "Attempts and events", "runs:attempts"),
+    ("attempts", "Attempts", "runs:attempts"),
     ("system", "System", "runs:system"),
     ("provenance", "Provenance", "runs:provenance"),
     ("notes", "Notes", "runs:notes"),
@@ -31,10 +31,11 @@ TABS: Final = [
 ]
 # Tabs that only some kinds of runs have anything for; the others are for all.
 KINDS_OF: Final[dict[str, frozenset[Kind]]] = {
-    "charts": frozenset({Kind.TRAIN}),
+    "charts": frozenset({Kind.TRAIN, Kind.IMPORTED}),
     "samples": frozenset({Kind.TRAIN, Kind.EVALUATE}),
     "evaluations": frozenset({Kind.TRAIN, Kind.EVALUATE}),
     "checkpoints": frozenset({Kind.TRAIN}),
+    "system": frozenset(Kind) - {Kind.IMPORTED},
     "recipe": frozenset({Kind.TRAIN}),
 }
 NOT_EXACT_SHOWN: Final = 5

@@ -1,5 +1,6 @@
 """Which code runs: the commit, and what was changed since, readable and without secrets."""
 
+import functools
 import hashlib
 import re
 import subprocess
@@ -10,6 +11,8 @@ from typing import Any, Final
 MAX_DIFF_BYTES: Final = 256 << 10
 MASK: Final = "‹masked›"
 _GIT_TIMEOUT_S: Final = 20
+_HERE: Final = Path(__file__).resolve().parent
+_NO_CORE: Final = frozenset({"tests", "bench", "bench.py"})
 
 _SECRETS: Final = (
     # An assignment to a name that says what it is; the name stays.
@@ -48,6 +51,21 @@ def git_facts(root: Path) -> dict[str, Any]:
         "git_diff": shortened(masked(_git(root, "diff", "HEAD") or "")) if dirty else "",
         "git_untracked": untracked[:200] if dirty else [],
     }
+
+
+@functools.cache
+def training_code(root: Path = _HERE) -> str:
+    """Hash the code that turns data into parameters: the modules of this package but tests and benchmarks.
+
+    Two that hash the same give the same bits where data, packages and device do; other code of the
+    project may change without changing a number.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if not _NO_CORE.intersection(name.parts):
+            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def masked(text: str) -> str:

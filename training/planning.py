@@ -16,6 +16,7 @@ import numpy as np
 
 from training import memory
 from training.assembly import Assembly, abstract_state, assemble
+from training.code_facts import training_code
 from training.config import TrainConfig
 from training.data import AnyRows, round_up
 from training.device import cpu_threads
@@ -67,6 +68,7 @@ class Engine:
             # XLA splits sums on a CPU by the number of its threads.
             **({"threads": cpu_threads()} if device.platform == "cpu" else {}),
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
+            "training_code": training_code(),
             **{name: importlib.metadata.version(name) for name in _LIBRARIES},
         }
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from training.code_facts import git_facts, masked
+from training.code_facts import git_facts, masked, training_code
 from training.config import TrainConfig
 from training.device import SelectedDevice, cpu_threads
 
@@ -52,6 +52,7 @@ def collect(
         "packages_hash": packages_hash(),
         "installed": installed(),
         "jax_flags": _jax_flags(),
+        "training_code": training_code(),
         **git_facts(Path(__file__).resolve().parents[1]),
         "command": [masked(word) for word in argv],
         "seed": config.seed,

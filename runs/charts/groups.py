@@ -52,10 +52,20 @@ class Section:
 
 
 def chart_groups(run: Run | None) -> list[Chart]:
-    """List the key charts of a training run; of several runs (None) all that every training has."""
+    """List the key charts of a training run; of several runs (None) all that every training has.
+
+    An imported run has metrics of any names: of it some that it has, losses first.
+    """
     if run is None:
         return _numbered(CHARTS)
+    if run.kind == Kind.IMPORTED:
+        every = [chart for section in chart_sections(run) for chart in section.charts]
+        return sorted(every, key=_is_no_loss)[: len(KEY_CHARTS)]
     return _numbered(KEY_CHARTS) if run.kind == Kind.TRAIN else []
+
+
+def _is_no_loss(chart: Chart) -> tuple[bool, bool]:
+    return ("loss" not in chart.names.lower(), chart.names.startswith("_"))
 
 
 def chart_sections(run: Run) -> list[Section]:

@@ -19,8 +19,10 @@ from runs.compare.grades import Grades, read_grades
 from runs.compare.pairing import Paired, paired
 from runs.compare.prompts import choose, count_each, list_prompts, side_by_side
 from runs.models import Run
+from runs.states import Kind
 from tunix_site.auth import scope_required
 
+WITH_CURVES = frozenset({Kind.TRAIN, Kind.IMPORTED})
 PROMPTS_A_PAGE = 5
 FOUND_AT_MOST = 10
 EXPORTED = ("summary", "dataset", "config", "provenance")
@@ -102,7 +104,7 @@ def _comparison(asked: Asked, runs: list[Run], baseline: Run) -> dict[str, Any]:
         "charts": compared_charts(asked.metrics),
         "known_metrics": known_metrics(),
         "metrics": ",".join(asked.metrics),
-        "without_curves": [run for run in runs if run.kind != "train"],
+        "without_curves": [run for run in runs if run.kind not in WITH_CURVES],
         "pairs": _pairs(runs, baseline, grades),
         "export": reverse("runs:compare-csv") + asked.link(),
         **_prompts(asked, runs, baseline, grades),

@@ -4,9 +4,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from runs.home.scene import mark_of, running_now
-from runs.models import Run
-from runs.states import ENDED
+from runs.home.scene import ended_runs, mark_of, running_now
 from runs.waiting import Scene
 from tunix_site.auth import READ
 from tunix_site.schemas import ERRORS
@@ -37,13 +35,7 @@ class NowOut(Schema):
 def now(request: HttpRequest) -> NowOut:
     """List the runs that hold a device with their progress, and count those that wait."""
     scene = Scene()
-    newest = (
-        Run.objects.filter(status__in=ENDED, archived_at=None)
-        .exclude(finished_at=None)
-        .order_by("-finished_at", "-id")
-        .only("id", "status")
-        .first()
-    )
+    newest = ended_runs().only("id", "status").first()
     return NowOut(
         running=[
             RunningOut(

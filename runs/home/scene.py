@@ -1,7 +1,10 @@
 """What the first page shows, gathered with few queries."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
+
+from django.db.models import QuerySet
 
 from datasets_app.models import Dataset
 from runs import selectors
@@ -84,11 +87,16 @@ def running_now(scene: Scene) -> list[Running]:
     return sorted(found, key=lambda one: -one.run.pk)
 
 
+def ended_runs() -> QuerySet[Run]:
+    """List the runs of this site that ended, the newest first; histories of other tools are none of them."""
+    rows = Run.objects.filter(status__in=ENDED, archived_at=None).exclude(kind=Kind.IMPORTED)
+    # What ended while it still waited has nothing to show.
+    return rows.exclude(finished_at=None).order_by("-finished_at", "-id")
+
+
 def newest_results() -> list[Run]:
     """List the runs that ended last, each with the evaluation that says most about it."""
-    ended = Run.objects.filter(status__in=ENDED, archived_at=None).select_related("dataset")
-    # Those that ended while they still waited have nothing to show.
-    rows = list(ended.exclude(finished_at=None).order_by("-finished_at", "-id")[:RESULTS_SHOWN])
+    rows = list(ended_runs().select_related("dataset")[:RESULTS_SHOWN])
     selectors.attach_headlines(runs=rows)
     return rows
 
@@ -98,7 +106,8 @@ def mark_of(scene: Scene, newest: Run | None) -> str:
     held = ",".join(f"{one.run.pk}:{one.run.status}" for one in scene.held.values())
     newest_end = f"{newest.pk}:{newest.status}" if newest else ""
     workers = ",".join(f"{row.host}:{row.pid}" for row in scene.live)
-    return f"{held}|{len(scene.queue)}:{scene.queue[0].pk if scene.queue else ''}|{newest_end}|{workers}"
+    queue = f"{len(scene.queue)}:{scene.queue[0].pk if scene.queue else ''}"
+    return sha256("|".join((held, queue, newest_end, workers)).encode()).hexdigest()[:16]
 
 
 def _devices(scene: Scene) -> list[DeviceView]:

@@ -192,7 +192,7 @@ def _begin(told: _Told, spool: Spool, where: str, source: str) -> ForeignRun:
     run.notes = told.tags.get(_NOTE, "")
     run.host = told.tags.get("mlflow.source.host", "")
     run.status = _ENDS.get(told.status, Status.LOST)
-    run.reason = f"MLflow says that it is {told.status.lower() or 'of no known status'}"
+    run.reason = f"MLflow calls it {told.status or 'nothing that is known'}"
     run.started_at = _milliseconds(told.start, f"{where}, start_time")
     run.finished_at = _milliseconds(told.end, f"{where}, end_time")
     return run

@@ -114,6 +114,8 @@ class _Plan:
     def compare(self) -> None:
         """Count what is new, and refuse a source that contradicts what is here."""
         self.points = self.spool.count(self.foreign.number)
+        if self.known is None:
+            self._say_what_is_cut_off()
         if replaced := self.spool.replaced(self.foreign.number):
             self.notices.append(
                 f"{replaced} points were written again later under the same step; the last is taken"
@@ -127,6 +129,14 @@ class _Plan:
             )
         for name in self.names:
             self.fresh += sum(1 for _ in self._new_points(name))
+
+    def _say_what_is_cut_off(self) -> None:
+        foreign = self.foreign
+        for what, text, most in (("name", foreign.name, MAX_RUN_NAME), ("notes", foreign.notes, MAX_NOTES)):
+            if len(text) > most:
+                self.notices.append(f"its {what} was cut off at {most} characters")
+        if len(foreign.tags) > MAX_TAGS:
+            self.notices.append(f"of its {len(foreign.tags)} tags the first {MAX_TAGS} were taken")
 
     def _new_points(self, name: str) -> Iterator[Spooled]:
         """Give the points of a metric that are not here yet.
@@ -200,13 +210,13 @@ class _Plan:
             config=_storable_json(foreign.config),
             notes=storable(foreign.notes)[:MAX_NOTES],
             device_kind="",
-            origin=storable(f"imported from {foreign.format}: {foreign.source}"),
+            origin=storable(f"{foreign.format}: {foreign.source}"),
             provenance={
                 "imported": {
                     "format": foreign.format,
                     "source": storable(foreign.source),
                     "host": storable(foreign.host),
-                    "notices": [storable(notice) for notice in self.notices][:100],
+                    "notices": storable("; ".join(self.notices))[:MAX_NOTES],
                 }
             },
             started_at=started,

@@ -14,7 +14,7 @@ from runs.states import Kind
 from runs.templatetags.run_format import duration, percent, quantity, size
 from runs.waiting import in_words, seconds_left
 
-NOTHING = mark_safe('<span class="muted">–</span>')
+NOTHING = mark_safe('<span class="muted nothing">–</span>')
 LONGEST_NAME = 80
 LONGEST_VALUE = 60
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from django.contrib.auth.models import AbstractBaseUser, User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
@@ -21,6 +21,11 @@ MOST_VIEWS: Final = 100
 def visible_views(user: User) -> QuerySet[SavedView]:
     """List the views that somebody sees: their own, and what others share."""
     return SavedView.objects.filter(Q(owner=user) | Q(shared=True)).select_related("owner")
+
+
+def first_view(user: AbstractBaseUser | AnonymousUser) -> SavedView | None:
+    """Find the view that somebody has chosen to see first."""
+    return SavedView.objects.filter(owner=user.pk, default=True).first() if user.pk else None
 
 
 def save_view(

@@ -54,7 +54,8 @@ def note_stored(attempt: Attempt, events: Iterable[Mapping[str, Any]]) -> None:
     if columns:
         _write(run.pk, **columns)
     if seen & OF_EVALUATIONS:
-        refresh_evaluations([run.pk, *([run.parent_id] if run.parent_id else [])])
+        graded = [run.parent_id] if run.kind == Kind.EVALUATE and run.parent_id else []
+        refresh_evaluations([run.pk, *graded])
 
 
 def refresh_evaluations(numbers: Iterable[int]) -> None:

@@ -19,6 +19,7 @@ from runs.listing.page import ListPage, read_page
 from runs.listing.saved import (
     address_of,
     change_view,
+    first_view,
     list_url,
     own_view,
     save_view,
@@ -43,6 +44,7 @@ READY_VIEWS: Final = [
     ("Failed", "status:failed,lost"),
     ("Archived", "archived:yes"),
 ]
+MOST_TABS: Final = 200
 EXPORTS: Final = {"csv": (as_csv, "text/csv"), "jsonl": (as_jsonl, "application/x-ndjson")}
 
 
@@ -51,10 +53,9 @@ EXPORTS: Final = {"csv": (as_csv, "text/csv"), "jsonl": (as_jsonl, "application/
 def run_list(request: HttpRequest) -> HttpResponse:
     """List the runs that fit a search, in the columns, order and groups of the address."""
     address = read_address(request.GET)
-    views = list(visible_views(request.user)) if isinstance(request.user, User) else []
-    own = next((view for view in views if view.default and view.owner_id == request.user.pk), None)
-    if not request.GET and own is not None:
-        address = address_of(own)
+    views = list(visible_views(request.user)[:MOST_TABS]) if isinstance(request.user, User) else []
+    if not request.GET and (first := first_view(request.user)) is not None:
+        return HttpResponseRedirect(f"{reverse('runs:list')}{address_of(first).url()}")
     live = list(live_workers())
     found, problem = None, ""
     try:

@@ -106,10 +106,8 @@ def _cut(curves: Sequence[Curve], cut: dict[int, _Grid]) -> dict[int, list[Slot]
         for piece in _pieces(curves[number], grid.level)
     )
     for number, place, *facts in _fetch(selects):
-        slot, known = Slot(*facts), slots[number].get(place)
-        if known is None:
-            slots[number][place] = slot
-        else:
+        known = slots[number].setdefault(place, slot := Slot(*facts))
+        if known is not slot:
             known.add(slot)
     return {number: list(one.values()) for number, one in slots.items()}
 
@@ -125,31 +123,33 @@ def _pieces(curve: Curve, level: int) -> Iterator[Piece]:
 
 
 def _group(number: int, curve: Curve, grid: _Grid, piece: Piece) -> Select:
-    """Select the buckets of a piece: curve, place in the grid, and what `Slot` takes."""
+    """Select the buckets of a piece: curve, place in the grid, and what `Slot` takes.
+
+    The constants stand outside of the groups, which are sorted by their place alone.
+    """
     whole = curve.whole
+    columns = f"{number}, f.place, f.finite, f.non_finite, f.low, f.high, f.total"
     if piece.level == POINTS:
         where, parameters = _where(curve, piece.first, piece.last)
         return (
-            f"""SELECT {number}, f.place, f.finite, f.non_finite, f.low, f.high, f.total,
-    l.step, l.value, l.at
-FROM (SELECT p.run_id, p.name, (p.step - {grid.origin}) / {grid.width} AS place, {sql.OF_POINTS}
-    FROM runs_metricpoint p WHERE {where}
-    GROUP BY p.run_id, p.name, (p.step - {grid.origin}) / {grid.width}) f
-CROSS JOIN {sql.LAST_POINT}""",  # noqa: S608  numbers of ours and constants
-            parameters,
+            f"""SELECT {columns}, l.step, l.value, l.at
+FROM (SELECT (p.step - {grid.origin}) / {grid.width} AS place, {sql.OF_POINTS}
+    FROM runs_metricpoint p WHERE {where} GROUP BY (p.step - {grid.origin}) / {grid.width}) f
+CROSS JOIN runs_metricpoint l WHERE l.run_id = {whole.run_id} AND l.name = %s
+    AND l.step = f.tip / 2147483648 AND l.attempt = f.tip %% 2147483648""",  # noqa: S608  numbers of ours
+            [*parameters, whole.name],
         )
     width = WIDTHS[piece.level]
     place = f"(b.bucket * {width} - {grid.origin}) / {grid.width}"
+    series = f"run_id = {whole.run_id} AND {{0}}.level = {piece.level} AND {{0}}.name = %s"
+    series += f" AND {{0}}.track = {whole.track}"
     return (
-        f"""SELECT {number}, f.place, f.finite, f.non_finite, f.low, f.high, f.total,
-    l.last_step, l.last_value, l.last_at
-FROM (SELECT b.run_id, b.level, b.name, b.track, {place} AS place, {sql.OF_BUCKETS}
-    FROM runs_metricbucket b
-    WHERE b.run_id = {whole.run_id} AND b.level = {piece.level} AND b.name = %s AND b.track = {whole.track}
-        AND b.bucket BETWEEN {piece.first // width} AND {piece.last // width}
-    GROUP BY b.run_id, b.level, b.name, b.track, {place}) f
-CROSS JOIN {sql.LAST_BUCKET}""",  # noqa: S608  numbers of ours and constants
-        [whole.name],
+        f"""SELECT {columns}, l.last_step, l.last_value, l.last_at
+FROM (SELECT {place} AS place, {sql.OF_BUCKETS}
+    FROM runs_metricbucket b WHERE b.{series.format("b")}
+        AND b.bucket BETWEEN {piece.first // width} AND {piece.last // width} GROUP BY {place}) f
+CROSS JOIN runs_metricbucket l WHERE l.{series.format("l")} AND l.bucket = f.tip""",  # noqa: S608  numbers of ours
+        [whole.name, whole.name],
     )
 
 

@@ -1,8 +1,9 @@
 """What a chart is given: a series of points or buckets, its unit, and the cursor to go on from."""
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
-from runs.metrics.slots import Slot
+from runs.metrics.slots import Slot, unix
 from runs.metrics.units import UNITS
 from tunix_site.errors import InvalidInputError
 
@@ -44,19 +45,21 @@ class Series:
     @classmethod
     def of(cls, name: str, slots: list[Slot]) -> "Series":
         """Make a series of what its slots hold, by step."""
-        series = cls(name, UNITS.get(name, ""), 0)
-        for slot in sorted(slots, key=lambda one: one.step):
-            count = slot.finite + slot.non_finite
-            series.step.append(slot.step)
-            series.value.append(slot.mean)
-            series.min.append(slot.low)
-            series.max.append(slot.high)
-            series.last.append(slot.last)
-            series.time.append(slot.time)
-            series.count.append(count)
-            series.total_points += count
-            series.non_finite_count += slot.non_finite
-        return series
+        slots = sorted(slots, key=attrgetter("step"))
+        counts = [slot.finite + slot.non_finite for slot in slots]
+        return cls(
+            name,
+            UNITS.get(name, ""),
+            sum(counts),
+            step=[slot.step for slot in slots],
+            value=[slot.mean for slot in slots],
+            min=[slot.low for slot in slots],
+            max=[slot.high for slot in slots],
+            last=[slot.last for slot in slots],
+            time=[unix(slot.at) for slot in slots],
+            count=counts,
+            non_finite_count=sum(slot.non_finite for slot in slots),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,6 @@ class Slot:
             return self.low
         return self.total / self.finite
 
-    @property
-    def time(self) -> float:
-        """When the last point came (Unix seconds)."""
-        return unix(self.at)
-
     def add(self, other: "Slot") -> None:
         """Take in what another one holds; of one step, what is added later counts as the later point."""
         self.finite += other.finite

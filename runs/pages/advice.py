@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runs.models import Run
-from runs.states import Cause, Status
+from runs.states import Cause, Kind, Status
 
 _BY_CAUSE: Final[dict[str, str]] = {
     Cause.DEVICE_MEMORY: (
@@ -42,8 +42,11 @@ class Advice:
 
 
 def advice_for(run: Run) -> Advice | None:
-    """Say what to do next about a failed or lost run; None for any other. One query."""
-    if run.status not in {Status.FAILED, Status.LOST}:
+    """Say what to do next about a failed or lost run; None for any other. One query.
+
+    Nothing can be done here about what another tool carried out elsewhere.
+    """
+    if run.status not in {Status.FAILED, Status.LOST} or run.kind == Kind.IMPORTED:
         return None
     newest = run.attempts.order_by("-number").first()
     if newest is None:

@@ -1,7 +1,6 @@
 """The tab of evaluations: how the model did at each of them, and how that changed."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import Lag
@@ -11,15 +10,11 @@ from django.views.decorators.http import require_GET
 
 from runs import selectors
 from runs.models import Evaluation, Run
+from runs.pages.charts_there import EVALUATION_GROUPS, charts_there
 from runs.pages.paging import page_of
 from runs.run_page import found_run, frame
 from runs.states import Kind
 from tunix_site.auth import scope_required
-
-CHARTS: Final = [
-    ("Held-out accuracy", "eval/answer_accuracy,eval/step_accuracy", "share"),
-    ("Held-out loss", "eval/loss", "nats/token"),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ def evaluations(request: HttpRequest, run_id: int) -> HttpResponse:
         "with_overtaken": with_overtaken,
         "overtaken": selectors.overtaken_evaluations(run=run),
         "headline": run.best_evaluation_id,
-        "charts": CHARTS if run.kind == Kind.TRAIN and page.paginator.count > 1 else [],
+        "charts": charts_there(run, EVALUATION_GROUPS) if page.paginator.count > 1 else [],
     }
     return render(request, "runs/tab_evaluations.html", context)
 

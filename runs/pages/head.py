@@ -39,12 +39,12 @@ def head_of(run: Run) -> Head:
 
 
 def pace_in_words(seconds: float) -> str:
-    """Say how long one step takes, with two significant digits or more."""
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.3g} µs"
-    if seconds < 1:
-        return f"{seconds * 1e3:.3g} ms"
-    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+    """Say how long one step takes, with three significant digits."""
+    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
+        # Below what three digits would round up to a thousand.
+        if seconds * factor < 999.5:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s" if seconds < 99.95 else f"{seconds:.0f} s"
 
 
 def _left(run: Run, pace: float | None) -> str:

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils.text import Truncator
 from django.views.decorators.http import require_GET
 
 from runs import selectors
-from runs.charts.groups import chart_groups
+from runs.charts.groups import KEY_CHARTS
 from runs.lineage import lineage
+from runs.pages.charts_there import charts_there
 from runs.pages.events import newest_events
 from runs.pages.generation import generation
 from runs.pages.latest import latest_values
@@ -21,6 +23,7 @@ from tunix_site.auth import scope_required
 SAMPLES_SHOWN: Final = 3
 EVENTS_SHOWN: Final = 5
 CHILDREN_SHOWN: Final = 20
+LOOKED_AT, NOTES_SHOWN = 2000, 120
 # What the one long page took in its address, and the tab that takes it now.
 MOVED: Final = {"evaluation": "samples", "verdict": "samples", "overtaken": "evaluations"}
 
@@ -36,8 +39,9 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     headline = selectors.headline_evaluation(run=run)
     peek = selectors.evaluation_samples(evaluation=headline)[:SAMPLES_SHOWN] if headline else []
     context |= {
-        "charts": chart_groups(run) if run.attempt else [],
+        "charts": charts_there(run, KEY_CHARTS, expected=run.is_alive) if run.kind == Kind.TRAIN else [],
         "latest": latest_values(run),
+        "notes_begin": notes_begin(run.notes),
         "tags": [tag.name for tag in run.tags.all()],
         "headline": headline,
         "sample_pairs": paired_samples(peek),
@@ -49,6 +53,12 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
     return render(request, "runs/tab_overview.html", context)
+
+
+def notes_begin(text: str) -> str:
+    """Give the first line of the notes that says something, without its marks."""
+    lines = (line.strip().strip("#>*-_~ ") for line in text[:LOOKED_AT].splitlines())
+    return Truncator(next((line for line in lines if line), "")).chars(NOTES_SHOWN)
 
 
 def _moved(request: HttpRequest, urls: dict[str, Any]) -> HttpResponseRedirect | None:

@@ -13,6 +13,9 @@ from django.db.models import Q
 from runs.models import Evaluation, Sample
 from runs.samples.line import earlier_evaluations
 
+# So many evaluations are read one by one; most often the first of them holds all prompts.
+NEAREST: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -60,7 +63,7 @@ FILTERS: Final[Mapping[str, Filter]] = {one.name: one for one in _ALL}
 
 
 def read_verdicts(evaluation: Evaluation) -> list[Verdict]:
-    """Read the verdict on every prompt of an evaluation, in order, with at most four queries."""
+    """Read the verdict on every prompt of an evaluation, in order, with at most six queries."""
     own = Sample.objects.filter(evaluation=evaluation)
     rows = sorted(own.order_by().values_list("position", "trace_hash", "correct", "invalid_step"))
     before = _verdicts_before(evaluation, {trace_hash for _, trace_hash, _, _ in rows})
@@ -75,23 +78,30 @@ def _verdicts_before(evaluation: Evaluation, wanted: set[str]) -> dict[str, tupl
     earlier = earlier_evaluations(evaluation)
     if not earlier:
         return {}
-    nearest, rest = earlier[0], earlier[1:]
-    rows = Sample.objects.filter(evaluation=nearest).order_by().values_list("trace_hash", "correct")
-    found = {trace_hash: (correct, nearest) for trace_hash, correct in rows}
-    if not rest or wanted <= found.keys():
+    found: dict[str, tuple[bool, int]] = {}
+    looked: list[int] = []
+    for pk in earlier[:NEAREST]:
+        looked.append(pk)
+        rows = Sample.objects.filter(evaluation=pk).order_by("correct").values_list("trace_hash", "correct")
+        found = {trace_hash: (correct, pk) for trace_hash, correct in rows} | found
+        if wanted <= found.keys():
+            return found
+    # What is left are most often prompts that were never graded before; the database picks them out.
+    rest = earlier[NEAREST:]
+    if not rest:
         return found
-    # Most often none or few are left; the database picks them out.
     rank = {pk: at for at, pk in enumerate(rest)}
     hashes = Sample.objects.order_by().values("trace_hash")
     left = (
         Sample.objects.filter(evaluation__in=rest, trace_hash__in=hashes.filter(evaluation=evaluation))
-        .exclude(trace_hash__in=hashes.filter(evaluation=nearest))
+        .exclude(trace_hash__in=hashes.filter(evaluation__in=looked))
         .order_by()
         .values_list("evaluation_id", "trace_hash", "correct")
     )
     for pk, trace_hash, correct in left.iterator(chunk_size=5000):
         held = found.get(trace_hash)
-        if held is None or rank[pk] < rank[held[1]]:
+        # Where an evaluation holds a prompt twice, it is right if one of them is: as among the nearest.
+        if held is None or (rank[pk], not correct) < (rank[held[1]], not held[0]):
             found[trace_hash] = (correct, pk)
     return found
 

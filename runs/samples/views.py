@@ -8,12 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from runs.models import Run
+from runs.models import Evaluation, Run
 from runs.run_page import found_run, frame
 from runs.samples.asking import Asked, find_prompt
 from runs.samples.line import Line, find_line
 from runs.samples.reading import MAX_WITH, Elsewhere, elsewhere, history, matrix, read_detail, read_numbers
 from runs.samples.verdicts import FILTERS, Verdict, choose, count_each, read_verdicts, search_positions
+from runs.states import Kind
 from tunix_site.auth import scope_required
 from tunix_site.errors import InvalidInputError
 
@@ -36,13 +37,23 @@ def samples(request: HttpRequest, run_id: int) -> HttpResponse:
     """Show what a run wrote to the held-out prompts, evaluation by evaluation."""
     run = found_run(run_id)
     asked = Asked.read(request.GET.dict())
-    line = find_line(run=run, evaluation=asked.evaluation, overtaken=asked.overtaken)
+    line = _line(run, asked)
     context: dict[str, Any] = {**frame(run, user=request.user, tab="samples"), "line": line, "asked": asked}
     if line is not None:
         if asked.evaluation is not None and line.chosen.pk != asked.evaluation:
             asked.notes.append(f"Run {run.pk} has no evaluation {asked.evaluation}; this is its newest.")
         context |= _of_line(run, line, replace(asked, evaluation=line.chosen.pk))
     return render(request, "runs/samples.html", context)
+
+
+def _line(run: Run, asked: Asked) -> Line | None:
+    """Find the evaluations to show: of a run that graded another one's model, those of that model."""
+    if run.kind != Kind.EVALUATE or run.parent is None:
+        return find_line(run=run, evaluation=asked.evaluation, overtaken=asked.overtaken)
+    own = Evaluation.objects.filter(made_by=run).order_by("superseded", "-step", "-id").first()
+    if own is None:
+        return None
+    return find_line(run=run.parent, evaluation=asked.evaluation or own.pk, overtaken=asked.overtaken)
 
 
 def _of_line(run: Run, line: Line, asked: Asked) -> dict[str, Any]:

@@ -126,8 +126,8 @@ def test_the_curves_of_a_run_are_drawn_with_every_number_at_hand(site, viewer, f
 
 
 def test_overtaken_points_and_the_parents_curve_are_drawn_on_demand(site, viewer, finished, forked):
-    page = site.open(f"/runs/{forked.pk}/", user=viewer)
-    note = page.locator("section[aria-label=Curves] .chart-note").first
+    page = site.open(f"/runs/{forked.pk}/charts/", user=viewer)
+    note = page.locator(".chart-note").first
     page.get_by_text("train/loss: 20 of 20 points").or_(page.get_by_text("20 of 20 points")).first.wait_for()
     assert "overtaken" not in note.inner_text()
     page.get_by_label("Show 5 overtaken points").press("Space")
@@ -139,7 +139,7 @@ def test_overtaken_points_and_the_parents_curve_are_drawn_on_demand(site, viewer
 
 
 def test_an_operator_forks_from_a_checkpoint_on_the_page(site, operator, finished):
-    page = site.open(f"/runs/{finished.pk}/", user=operator)
+    page = site.open(f"/runs/{finished.pk}/checkpoints/", user=operator)
     page.get_by_role("link", name="Fork from step 40").click()
     page.get_by_label("steps", exact=True).fill("40")
     page.get_by_role("button", name="Leave it a draft").click()
@@ -202,15 +202,6 @@ def test_two_runs_are_chosen_and_compared(site, viewer, finished):
     assert same.is_hidden()
     page.get_by_label("only what differs").uncheck()
     assert same.is_visible()
-
-
-def test_samples_are_filtered(site, viewer, finished):
-    page = site.open(f"/runs/{finished.pk}/", user=viewer)
-    assert "the right one" in page.inner_text("#samples")
-    page.get_by_role("link", name="wrong answers").click()
-    page.wait_for_url("**verdict=wrong**")
-    assert "the right one" not in page.inner_text("#samples")
-    assert "the wrong one" in page.inner_text("#samples")
 
 
 def test_an_operator_stops_a_run_from_its_page(site, operator):

@@ -46,7 +46,7 @@ def test_the_pages_of_run_control_fit_their_window(site, administrator, running,
     waiting = queued(name=LONG)
     queued()
     page = site.open("/runs/", user=administrator, theme=theme, width=width)
-    paths = ["/runs/", "/runs/queue/", "/workers/", f"/runs/{waiting.pk}/", f"/runs/{running.pk}/"]
+    paths = ["/runs/", "/runs/queue/", "/workers/", f"/runs/{waiting.pk}/", f"/runs/{running.pk}/logs/"]
     for path in paths:
         page.goto(path)
         site.settle(page)
@@ -59,7 +59,7 @@ def test_the_pages_of_run_control_fit_their_window(site, administrator, running,
 
 
 def test_the_log_is_shown_with_its_colours_and_never_as_markup(site, viewer, running):
-    page = site.open(f"/runs/{running.pk}/", user=viewer)
+    page = site.open(f"/runs/{running.pk}/logs/", user=viewer)
     view = page.locator("[data-log-text]")
     page.get_by_text("<b>text</b>").wait_for()
     assert view.locator("b").count() == 0
@@ -73,7 +73,7 @@ def test_the_log_is_shown_with_its_colours_and_never_as_markup(site, viewer, run
 
 
 def test_a_log_that_grows_is_followed_to_its_end(site, viewer, running):
-    page = site.open(f"/runs/{running.pk}/", user=viewer)
+    page = site.open(f"/runs/{running.pk}/logs/", user=viewer)
     view = page.locator("[data-log-text]")
     view.get_by_text("first").wait_for()
     # A sequence cut in two pieces, and a line that is written again and again.
@@ -98,7 +98,7 @@ def test_the_log_of_an_earlier_attempt_is_chosen(site, viewer, running):
     finish(Attempt.objects.get(), Status.FAILED)
     Run.objects.filter(pk=running.pk).update(attempt=2)
     Attempt.objects.create(run=running, number=2, host="h", device="cpu:0", status=Status.FAILED)
-    page = site.open(f"/runs/{running.pk}/", user=viewer)
+    page = site.open(f"/runs/{running.pk}/logs/", user=viewer)
     view = page.locator("[data-log-text]")
     page.locator("[data-log-text][data-empty]").wait_for()
     page.get_by_label("Attempt", exact=True).select_option("1")

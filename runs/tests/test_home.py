@@ -8,7 +8,7 @@ from django.utils import timezone
 from runs.home.disk_use import disk_use
 from runs.ingest import ingest_attempt
 from runs.models import Run
-from runs.states import Status
+from runs.states import Kind, Status
 from runs.tests.control_support import checkpoint_row, hold, make_device, make_worker, queued
 from runs.tests.support import (
     evaluation_report,
@@ -160,6 +160,12 @@ def test_archived_runs_and_their_results_stay_out(home):
     run = ended(name="put away")
     Run.objects.filter(pk=run.pk).update(archived_at=timezone.now())
     assert "put away" not in home()
+
+
+def test_imported_histories_are_no_results_of_this_site(home):
+    run = ended(name="from elsewhere")
+    Run.objects.filter(pk=run.pk).update(kind=Kind.IMPORTED)
+    assert "from elsewhere" not in home()
 
 
 def test_names_of_any_kind_are_shown_as_text(home):

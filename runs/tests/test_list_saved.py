@@ -43,7 +43,10 @@ def test_what_is_seen_first_can_be_chosen_and_left_again(client, viewer, send):
     client.force_login(viewer)
     make_run(name="a draft of mine")
     send("save", name="Failed", query="q=status:failed", default="1")
-    assert 'value="status:failed"' in str(client.get("/runs/").content, "utf-8")
+    # By an address of its own, from which the next pages go on.
+    answer = client.get("/runs/", follow=True)
+    assert 'value="status:failed"' in str(answer.content, "utf-8")
+    assert answer.redirect_chain[0][0].startswith("/runs/?q=status:failed&view=")
     assert "a draft of mine" in str(client.get("/runs/?q=").content, "utf-8")
     send("save", name="Drafts", query="q=status:draft", default="1")
     assert list(SavedView.objects.filter(default=True).values_list("name", flat=True)) == ["Drafts"]

@@ -9,11 +9,25 @@ export const MARKS = {
 };
 const NEAR_PX = 7;
 
+/** The first and the last place of all points. */
+function rangeOf(shapes) {
+  const drawn = shapes.filter((shape) => shape.value.length);
+  return [Math.min(...drawn.map(({ value }) => value[0].x)), Math.max(...drawn.map(({ value }) => value.at(-1).x))];
+}
+
+/** Place a mark by the moment of its step: what was graded days later belongs to the step that was graded.
+
+    A resume lies at its own moment, behind what it overtook; so does what lies outside of the series' steps. */
+function placeOf(kind, step, time, at) {
+  const byStep = kind === "resumes" ? NaN : at(undefined);
+  return Number.isFinite(byStep) ? byStep : at(time);
+}
+
 /** Place the marks that are wanted: [{kind, x, text}], by kind. */
 export function placeMarks(shapes, { view, positions, marks }) {
   const placed = [];
   const seen = new Set();
-  const [from, to] = view.zoom ?? [-Infinity, Infinity];
+  const [from, to] = view.zoom ?? rangeOf(shapes);
   for (const shape of shapes) {
     if (view.marks.has("broken")) {
       for (const { step, x } of shape.broken) placed.push({ kind: "broken", x, text: `${shape.label} not finite at step ${step}` });
@@ -25,7 +39,7 @@ export function placeMarks(shapes, { view, positions, marks }) {
     for (const kind of ["checkpoints", "resumes", "evaluations"]) {
       if (!view.marks.has(kind)) continue;
       for (const { step, time, text } of own[kind]) {
-        const x = positions.at(view.axis, series, step, time);
+        const x = placeOf(kind, step, time, (moment) => positions.at(view.axis, series, step, moment));
         if (Number.isFinite(x) && x >= from && x <= to) placed.push({ kind, x, text: `${text} (step ${step})` });
       }
     }

@@ -61,6 +61,11 @@ function brokenOf(series, { view, positions }, from, to) {
 /** Work out the shapes of all series, in their order, and the limits of a clipped y axis. */
 export function shapesOf(state) {
   const shapes = state.series.map((series) => shapeOf(series, state));
+  const labels = shapes.map((shape) => shape.label);
+  for (const shape of shapes) {
+    const alone = labels.indexOf(shape.label) === labels.lastIndexOf(shape.label);
+    if (!alone) shape.label += ` ${metricOf(shape.series)}`;
+  }
   const { clip, log } = state.view;
   const visible = shapes.filter((shape) => !shape.hidden);
   const seen = (column) => visible.flatMap((shape) => shape.seen.map((index) => shape.series[column][index] ?? NaN));

@@ -59,6 +59,10 @@ class LineChart {
     frame.details.addEventListener("toggle", () => this.showTable());
     frame.download.details.addEventListener("toggle", () => this.fillDownloads());
     document.addEventListener("themechange", this.redraw);
+    // Comes before the event by which Chart.js chooses what to tell.
+    canvas.addEventListener("pointermove", (event) => {
+      if (this.chart) this.chart.tunix.pointer = event.offsetY;
+    });
     dragToZoom(canvas, getChart, { zoom, reset });
     const say = (text) => {
       frame.said.textContent = text;
@@ -92,7 +96,7 @@ class LineChart {
     this.chart.data.datasets = this.drawn.shapes.flatMap(datasetsOf);
     const colours = themeColours();
     // Beside the options: those are wrapped by Chart.js, which would be slow and takes functions for settings.
-    this.chart.tunix = { placed: this.placed, ...this.drawn, colours };
+    this.chart.tunix = { placed: this.placed, ...this.drawn, colours, pointer: this.chart.tunix?.pointer };
     this.chart.options = optionsOf({ view, drawn: this.drawn, colours });
     this.chart.update("none");
   }

@@ -167,8 +167,10 @@ export class ChartSet {
   }
 
   async readMarks() {
-    this.marksAt = Date.now();
     const { runs } = this;
+    // Of many runs no marks are drawn; when they started matters to one axis alone.
+    if (runs.length > MARKED_RUNS && this.axis !== "relative") return;
+    this.marksAt = Date.now();
     const answers = await Promise.all(runs.map((id) => readMarks(id)));
     for (const answer of answers) this.positions.started(answer.run_id, answer.started_at);
     this.marks = new Map(runs.length > MARKED_RUNS ? [] : answers.map((answer) => [String(answer.run_id), answer]));
@@ -191,6 +193,7 @@ export class ChartSet {
     this.redraw(all);
     this.refresh();
     this.wantDetail();
+    if (all.axis === "relative" && !this.marksAt) this.lookAtRuns([], true);
   }
 
   /** Draw once for all changes of a frame: a slider gives many. */

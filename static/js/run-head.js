@@ -72,6 +72,28 @@ function followProgress() {
   new MutationObserver(show).observe(words, { childList: true, characterData: true, subtree: true });
 }
 
+function spanInWords(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+  return minutes ? `${minutes} min ${two(Math.floor(seconds % 60))} s` : `${Math.floor(seconds)} s`;
+}
+
+/** Count on from the site's clock, which need not be that of this machine. */
+function followDuration(place) {
+  const before = Number(place.dataset.now) - Number(place.dataset.runningSince);
+  const opened = performance.now();
+  const status = document.querySelector("[data-status-badge]");
+  const timer = setInterval(() => {
+    if (!["starting", "running", "stopping"].includes(status.textContent.trim())) clearInterval(timer);
+    else if (!document.hidden) place.textContent = spanInWords(before + (performance.now() - opened) / 1000);
+  }, 1000);
+}
+
+const duration = document.querySelector("[data-running-since]");
+if (duration) followDuration(duration);
+const lastLines = document.querySelector("[data-last-lines]");
+if (lastLines) lastLines.scrollTop = lastLines.scrollHeight;
 if (tabs) {
   followFragment();
   showCurrentTab();

@@ -124,7 +124,7 @@ function announce(count) {
   const line = document.querySelector("[data-new-runs]");
   if (!line || !count) return;
   const words = count === 1 ? "1 new run" : `${count >= 100 ? "100 or more" : count} new runs`;
-  setText(line.querySelector("[data-new-count]"), words);
+  setText(line.querySelector("[data-new-count]"), `${words}: show`);
   line.hidden = false;
 }
 

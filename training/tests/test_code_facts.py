@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from training.code_facts import MASK, MAX_DIFF_BYTES, git_facts, masked
+from training.code_facts import MASK, MAX_DIFF_BYTES, git_facts, masked, training_code
 
 
 @pytest.fixture
@@ -98,3 +98,19 @@ def test_secrets_are_masked(line):
 )
 def test_what_is_no_secret_stays(line):
     assert masked(line) == line
+
+
+def test_only_code_that_makes_parameters_counts_as_training_code(tmp_path):
+    for name in ("loop.py", "tests/test_loop.py", "bench/measure.py", "notes.md"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("one")
+    training_code.cache_clear()
+    before = training_code(tmp_path)
+    for name in ("tests/test_loop.py", "bench/measure.py", "notes.md"):
+        (tmp_path / name).write_text("two")
+    training_code.cache_clear()
+    assert training_code(tmp_path) == before
+    (tmp_path / "loop.py").write_text("two")
+    training_code.cache_clear()
+    assert training_code(tmp_path) != before

@@ -93,6 +93,7 @@ def test_the_checkpoint_carries_all_that_decides_the_future(whole):
 CHANGES = {
     "micro_batch": 2, "devices": 2, "attention": "dense", "compute_dtype": "bfloat16", "threads": 64,
     "jax": "0.0.1", "device_kind": "another card",
+    "training_code": "of another version",
 }  # fmt: skip
 
 

@@ -63,6 +63,8 @@ def test_the_contract_routes_are_there():
         "training/runs/{run_id}/samples",
         "training/runs/{run_id}/evaluations",
         "training/runs/{run_id}/logs",
+        "training/runs/{run_id}/logs/search",
+        "training/runs/{run_id}/notes",
         "training/runs/{run_id}/attempts",
         "training/benchmarks",
         "training/queue",

@@ -78,3 +78,12 @@ def test_the_tab_opens_in_every_state(client, viewer, status):
 def test_a_run_without_points_says_so(client, viewer):
     client.force_login(viewer)
     assert "No metric points yet." in client.get(f"/runs/{make_run().pk}/charts/").content.decode()
+
+
+def test_the_tab_costs_the_same_for_few_metrics_and_for_many(client, viewer, django_assert_max_num_queries):
+    run = run_in(Status.COMPLETED)
+    for number in range(60):
+        write_points(run, {1: 1.0}, name=f"many/metric{number}")
+    client.force_login(viewer)
+    with django_assert_max_num_queries(20):
+        assert client.get(f"/runs/{run.pk}/charts/").content.count(b"<canvas") == 60

@@ -66,3 +66,13 @@ def test_the_route_answers_them(client, token_headers, resumed):
     assert told["run_id"] == resumed.pk
     assert [mark["step"] for mark in told["evaluations"]] == [40]
     assert client.get("/api/training/runs/4711/marks", headers=token_headers("read")).status_code == 404
+
+
+def test_the_marks_cost_a_fixed_number_of_queries(client, viewer, resumed, django_assert_max_num_queries):
+    for step in range(50):
+        Checkpoint.objects.create(
+            run=resumed, step=100 + step, attempt=2, size_bytes=1, created_at=resumed.created_at
+        )
+    client.force_login(viewer)
+    with django_assert_max_num_queries(8):
+        client.get(f"/api/training/runs/{resumed.pk}/marks")

@@ -135,6 +135,23 @@ def test_names_that_are_too_long_are_shortened_and_told(csv):
     assert sum("too long and is stored as" in notice for notice in one["notices"]) == 2
 
 
+def test_what_is_too_long_for_a_run_is_cut_off_and_told(tmp_path):
+    path = wandb_file(tmp_path / "r.wandb", wandb_run("x", "n" * 400), wandb_history(1, {"a": 1}))
+    (one,) = imported(path)
+    assert Run.objects.get().name == "n" * 300
+    assert any("its name was cut off at 300" in notice for notice in one["notices"])
+
+
+def test_what_the_api_exports_comes_in_again(csv):
+    heads = "run_id,name,step,value,non_finite,at,attempt,superseded"
+    rows = heads + '\r\n7,"a, b",1,0.5,,2023-11-14T22:13:20Z,1,false\r\n'
+    rows += "7,a,1,,nan,2023-11-14T22:13:20Z,1,false\r\n7,a,1,9.0,,2023-11-14T22:13:20Z,1,true\r\n"
+    (one,) = imported(csv(rows))
+    run = Run.objects.get(pk=one["run_id"])
+    assert (curve(run, "a, b"), curve(run, "a")) == ([(1, 0.5, "")], [(1, None, "nan")])
+    assert run.name == "7"
+
+
 def test_tensorboard_wandb_and_mlflow_come_in_with_format_auto(tmp_path):
     scalars(tmp_path / "tb" / "a", [("x", 1, 1.0)])
     wandb_file(tmp_path / "w" / "run-x.wandb", wandb_run(lr=0.1), wandb_history(1, {"a": 1}), wandb_exit(1))
@@ -252,6 +269,11 @@ def test_its_pages_and_the_api_show_it(client, administrator, foreign):
         assert "<b>x</b>" not in answer.content.decode()
     page = client.get(f"/runs/{foreign.pk}/").content.decode()
     assert "Imported history" in page
+    assert 'data-names="loss"' in page
+    assert "<dt>Device</dt>" not in page
+    assert "What to do" not in page
+    assert "without curves" not in client.get(f"/runs/compare/?ids={foreign.pk},{other.pk}").content.decode()
+    assert 'data-names="loss"' in client.get(f"/runs/{foreign.pk}/charts/").content.decode()
     for path in ("", "/metrics", "/checkpoints", "/evaluations", "/samples", "/attempts"):
         assert client.get(f"/api/training/runs/{foreign.pk}{path}").status_code == 200, path
     series = client.get(f"/api/training/runs/{foreign.pk}/metrics?names=loss").json()["series"]

@@ -30,6 +30,8 @@ TABS = (
     "", "evaluations/", "logs/", "config/", "checkpoints/", "attempts/", "system/", "provenance/", "notes/",
     "recipe/",
 )  # fmt: skip
+# With those that packages of their own make.
+EVERY_TAB = (*TABS, "charts/", "samples/")
 NOTES = (
     "# What it shows\n\nThe **loss** falls; see [run 1](/runs/1/).\n\n- first\n- second\n\n"
     "| a | b |\n|--|--|\n| 1 | 2 |\n"
