@@ -14,11 +14,10 @@ from runs.listing.address import ordering
 from runs.listing.page import with_short_facts
 from runs.listing.search import search_condition
 from runs.logs import read_log
-from runs.models import Benchmark, Run
+from runs.models import Run
 from runs.recipes import write_recipe
 from runs.schemas import (
     AttemptOut,
-    BenchmarkListOut,
     CheckpointOut,
     EvaluationOut,
     LogOut,
@@ -26,7 +25,6 @@ from runs.schemas import (
     RunIn,
     RunListOut,
     RunOut,
-    benchmark_out,
 )
 from runs.schemas_devices import DevicesOut
 from runs.states import Kind
@@ -178,14 +176,3 @@ def logs(
 def attempts(request: HttpRequest, run_id: PositiveId) -> list[AttemptOut]:
     """List the starts of a run."""
     return [AttemptOut.of(row) for row in _run(run_id).attempts.all()]
-
-
-@training_router.get(
-    "benchmarks", response={200: BenchmarkListOut, **ERRORS}, auth=READ, summary="Benchmarks"
-)
-def benchmarks(request: HttpRequest, limit: Limit = 50, offset: Offset = 0) -> BenchmarkListOut:
-    """List benchmark records, newest first."""
-    rows = Benchmark.objects.order_by("-id")
-    return BenchmarkListOut(
-        items=[benchmark_out(row) for row in rows[offset : offset + limit]], count=rows.count()
-    )

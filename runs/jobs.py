@@ -1,9 +1,11 @@
 """The work of an attempt, by kind of run: what is read, what is called in the training core, what it says."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,8 @@ from django.db import connections
 from datasets_app.generators import checkers
 from datasets_app.manifest import describe
 from datasets_app.models import Dataset
+from runs import nvml
+from runs.benchmarks.profiles import profile_folder
 from runs.examples import load_examples, synthetic_examples
 from runs.journal import JournalRecorder
 from runs.models import Attempt, Run
@@ -110,6 +114,7 @@ class Job:
             cache_dir=_cache_dir(),
             allow_inexact=run.params.get("allow_inexact") == self.attempt.number,
             stop_after=run.params.get("to_step"),
+            profile=(*window, profile_folder(run)) if (window := run.params.get("profile_steps")) else None,
         )
         return {
             "status": result.status,
@@ -187,15 +192,18 @@ class Job:
         params = self.run.params
         selected = self._select_device()
         self._record_provenance(selected)
-        record = bench.bench(
-            config=self.config,
-            examples=self.examples["train"],
-            device=selected,
-            recorder=self.recorder,
-            steps=params["steps"],
-            profile_dir=Path(params["profile_dir"]) if params.get("profile_dir") else None,
-            cache_dir=_cache_dir(),
-        )
+        with nvml.opened() as driver:
+            record = bench.bench(
+                config=self.config,
+                examples=self.examples["train"],
+                device=selected,
+                recorder=self.recorder,
+                steps=params["steps"],
+                profile_dir=Path(params["profile_dir"]) if params.get("profile_dir") else None,
+                cache_dir=_cache_dir(),
+                parts=params.get("parts", True),
+                energy=partial(_energy, driver, selected.uuid),
+            )
         return {"status": "completed", "step": params["steps"], "result": record}
 
 
@@ -205,6 +213,16 @@ def _copy_manifest(dataset: Dataset, path: Path) -> None:
     fresh = path.with_name(f".{path.name}")
     fresh.write_text(json.dumps(describe(dataset), indent=2, ensure_ascii=False) + "\n", "utf-8")
     fresh.replace(path)
+
+
+def _energy(driver: Any, uuid: str) -> float | None:
+    """Read the card's energy counter in joules; None on a CPU and where it has none."""
+    if driver is None or not uuid:
+        return None
+    with contextlib.suppress(nvml.CardLostError):
+        handle = nvml.handle_of(driver, uuid)
+        return None if handle is None else nvml.energy(driver, handle)
+    return None
 
 
 def _how_stopped(result: Any) -> str:

@@ -232,6 +232,12 @@ def power(nvml: Any, handle: Any) -> float | None:
     return _watts(ask(nvml, "nvmlDeviceGetPowerUsage", handle))
 
 
+def energy(nvml: Any, handle: Any) -> float | None:
+    """Read the energy in joules that the card has used since its driver was loaded."""
+    millijoules = ask(nvml, "nvmlDeviceGetTotalEnergyConsumption", handle)
+    return None if millijoules is None else float(millijoules) / 1000
+
+
 def slowdowns(nvml: Any, handle: Any) -> tuple[str, ...] | None:
     """Say what holds the card's clocks down; empty: nothing does."""
     for function in ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"):

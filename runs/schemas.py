@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from runs.listing.organising import tags_of
 from runs.logs import LogPiece
-from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, Run
+from runs.models import Attempt, Checkpoint, Evaluation, Run
 from runs.queueing import PRIORITIES
 from runs.waiting import seconds_left, waiting_reason
 from training.config import TrainConfig
@@ -261,15 +261,3 @@ class AttemptOut(Schema):
     def of(cls, row: Attempt) -> "AttemptOut":
         """Describe an attempt."""
         return cls(**{name: getattr(row, name) for name in cls.model_fields})
-
-
-class BenchmarkListOut(Schema):
-    """A page of benchmark records, newest first."""
-
-    items: list[dict[str, Any]]
-    count: int
-
-
-def benchmark_out(row: Benchmark) -> dict[str, Any]:
-    """Give a benchmark's record as the API lists it: without the provenance, which its file holds."""
-    return {name: value for name, value in row.record.items() if name != "provenance"}

@@ -5,9 +5,14 @@ state waits for it itself, so that an update which nothing follows is never wait
 """
 
 import gc
+from pathlib import Path
 from typing import Final, Protocol
 
+import jax
+
+from training.errors import TrainingError
 from training.session import Session
+from training.traces import write_operations
 
 # Python's garbage collector walks everything that JAX has built; after the first updates that
 # is all long-lived, and freezing it takes pauses of up to half a second out of long loops.
@@ -37,6 +42,61 @@ class Evaluate:
         """Evaluate when due; also right after a resume, when the evaluation was cut off there."""
         if session.due(session.config.eval_every_steps):
             session.evaluate()
+
+
+class Profile:
+    """Writes a trace of the updates of a window, and its longest operations beside it, once.
+
+    Meanwhile nothing else is at work: the updates before are waited for, and those within.
+    """
+
+    def __init__(self, first: int, last: int, folder: Path) -> None:
+        """Profile the updates from ``first`` to ``last``, both included and counted from 1."""
+        self._first, self._last, self._folder = first, last, folder
+        self._running = False
+
+    def after_update(self, session: Session) -> None:
+        """Begin after the update before the window, and end after its last."""
+        if session.step == self._first - 1 and not self._running:
+            self._begin(session)
+        elif self._running and (session.step >= self._last or session.finished):
+            session.meter.flush()
+            self.close()
+            self._tell(session)
+
+    def before_first(self, session: Session) -> None:
+        """Begin where the window begins with the first update of this start, or was gone through before."""
+        if session.step >= self._first:
+            session.recorder.log(f"No profile: updates {self._first} to {self._last} are done already.")
+        elif session.step == self._first - 1:
+            self._begin(session)
+
+    def close(self) -> None:
+        """End a trace that is under way, as when the training is stopped within its window."""
+        if self._running:
+            self._running = False
+            jax.profiler.stop_trace()
+
+    def _begin(self, session: Session) -> None:
+        session.meter.flush()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        jax.profiler.start_trace(str(self._folder))
+        self._running = True
+        session.meter.start()
+
+    def _tell(self, session: Session) -> None:
+        try:
+            operations = write_operations(self._folder)
+        except TrainingError as error:
+            # What was profiled is still there to be opened by other tools.
+            session.recorder.log(f"Warning: {error}")
+        else:
+            longest = operations[0].name if operations else "none"
+            session.recorder.log(
+                f"Profile of updates {self._first} to {session.step} written to {self._folder}; "
+                f"the longest operation: {longest}."
+            )
+        session.meter.start()
 
 
 class FreezeGarbage:

@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import jax
 
 from training import guards
 from training.assembly import Assembly, assemble
-from training.callbacks import Callback, Evaluate, FreezeGarbage, SaveCheckpoints
+from training.callbacks import Callback, Evaluate, FreezeGarbage, Profile, SaveCheckpoints
 from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import TrainConfig
@@ -41,6 +41,7 @@ def train(
     cache_dir: Path | None = None,
     allow_inexact: bool = False,
     stop_after: int | None = None,
+    profile: tuple[int, int, Path] | None = None,
 ) -> TrainResult:
     """Train from the start or from a checkpoint to the last step, or until a stop is asked for.
 
@@ -48,7 +49,8 @@ def train(
     step directories. ``metadata`` is written into every checkpoint. ``cache_dir`` keeps
     compiled programs and packed rows for the next start. ``allow_inexact``: go on also where
     that cannot give the same bits as never stopping, and say so. ``stop_after``: complete after
-    this step already, with the recipe and so its schedules as they are.
+    this step already, with the recipe and so its schedules as they are. ``profile``: write a trace of
+    the updates from one to another, both included, into a folder.
 
     Raises:
         ConfigError: when recipe and data do not go together.
@@ -95,17 +97,28 @@ def train(
                 root=checkpoint_dir,
                 facts=facts,
             )
-            with closing(session.saver), closing(session.meter):
+            callbacks: list[Callback] = [SaveCheckpoints(), Evaluate(), FreezeGarbage()]
+            profiler = Profile(*profile) if profile else None
+            with ExitStack() as opened:
+                opened.enter_context(closing(session.saver))
+                opened.enter_context(closing(session.meter))
+                if profiler is not None:
+                    opened.enter_context(closing(profiler))
                 session.begin(resume_from, stored, inexact=inexact)
-                return _run(session, [SaveCheckpoints(), Evaluate(), FreezeGarbage()], stop_after)
+                return _run(session, callbacks, stop_after, profiler)
 
 
-def _run(session: Session, callbacks: Sequence[Callback], stop_after: int | None) -> TrainResult:
+def _run(
+    session: Session, callbacks: list[Callback], stop_after: int | None, profiler: Profile | None
+) -> TrainResult:
     """Do all updates that are left, with what the callbacks do after each."""
     recorder = session.recorder
     try:
         Evaluate().after_update(session)
         session.start()
+        if profiler is not None:
+            profiler.before_first(session)
+            callbacks = [*callbacks, profiler]
         while not session.finished and (stop_after is None or session.step < stop_after):
             if recorder.should_stop():
                 raise StopRequestedError

@@ -64,11 +64,13 @@ def to_device(batch: Batch, device: jax.Device) -> DeviceBatch:
     return DeviceBatch(*jax.device_put((batch.inputs, batch.targets, batch.weights, batch.segments), device))
 
 
-def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Update:
-    """Write the update as a function: gradients over all micro-batches, then the optimizer.
+type Loss = Callable[[Any, DeviceBatch, jax.Array | None], LossSums]
 
-    ``micro_batch`` divides the rows of a batch; of ``rows`` only the layout is used.
-    An update whose loss or gradient is not finite leaves all but the counters as they were.
+
+def make_loss(assembly: Assembly, rows: AnyRows) -> Loss:
+    """Write the loss of some rows as a function of parameters, rows and the key of dropout.
+
+    Of ``rows`` only the layout is used.
     """
     config, shape = assembly.config, assembly.shape
 
@@ -91,6 +93,17 @@ def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Updat
             label_smoothing=config.label_smoothing,
             soft_cap=shape.final_soft_cap,
         )
+
+    return loss_of
+
+
+def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Update:
+    """Write the update as a function: gradients over all micro-batches, then the optimizer.
+
+    ``micro_batch`` divides the rows of a batch; of ``rows`` only the layout is used.
+    An update whose loss or gradient is not finite leaves all but the counters as they were.
+    """
+    config, loss_of = assembly.config, make_loss(assembly, rows)
 
     def update(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, jax.Array]:
         # Every update has a key of its own, so that nothing but the step decides what is dropped.

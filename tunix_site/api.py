@@ -16,6 +16,7 @@ from runs.api import devices_router, training_router
 from runs.api_actions import actions_router
 from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
+from runs.benchmarks.api import benchmarks_router
 from runs.charts.api import charts_router
 from runs.fleet import count_workers
 from runs.home.api import home_router
@@ -151,6 +152,7 @@ api.add_router("training", training_router)
 api.add_router("training", metrics_router)
 api.add_router("training", actions_router)
 api.add_router("training", reproduce_router)
+api.add_router("training", benchmarks_router)
 api.add_router("training", charts_router)
 api.add_router("training", samples_router)
 api.add_router("training", queue_router)

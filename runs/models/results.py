@@ -165,17 +165,25 @@ class Sample(models.Model):
 
 
 class Benchmark(models.Model):
-    """The record of one benchmark run, as it also stands in ``artifacts/benchmarks/<id>.json``."""
+    """The record of one benchmark run, as it also stands in ``artifacts/benchmarks/<id>.json``.
+
+    ``recipe`` is the same for all that measured the same thing, ``group`` for those that one command
+    started. Of one that failed, as for want of memory, ``failure`` says why, and it has no figures.
+    """
 
     run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="benchmark")
     record = models.JSONField()
+    name = models.CharField(max_length=300, blank=True, db_index=True, help_text="names a baseline")
+    recipe = models.CharField(max_length=16, blank=True, db_index=True)
+    group = models.CharField(max_length=32, blank=True, db_index=True)
     device_name = models.CharField(max_length=200)
     model = models.CharField(max_length=60)
     batch_size = models.PositiveIntegerField()
     sequence_length = models.PositiveIntegerField()
     precision = models.CharField(max_length=16)
-    step_time_median = models.FloatField(help_text="seconds")
-    tokens_per_second = models.FloatField()
+    step_time_median = models.FloatField(null=True, help_text="seconds")
+    tokens_per_second = models.FloatField(null=True)
+    failure = models.TextField(blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from runs.benchmarks.profiles import find_profile
 from runs.engine import engine_facts
 from runs.models import DeviceLease, Run
 from runs.pages.charts_there import SYSTEM_GROUPS, charts_there
@@ -23,6 +24,7 @@ def system(request: HttpRequest, run_id: int) -> HttpResponse:
         "engine": engine_facts(run),
         "newest": run.attempts.order_by("-number").first(),
         "waited": _waited(run),
+        "profile": find_profile(run),
         "lease": DeviceLease.objects.filter(run=run).first(),
     }
     return render(request, "runs/tab_system.html", context)

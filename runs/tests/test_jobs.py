@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from runs.benchmarks.schema import Record
 from runs.models import Benchmark, Evaluation, Run
 from runs.states import Kind, Status
 from runs.tests.support import manage, manage_json
@@ -78,17 +79,50 @@ def test_a_benchmark_is_kept_written_compared_and_profiled(artifacts_dir, tmp_pa
     assert kept == json.loads(output.read_text()) == first == row.record
     assert any(path.is_file() for path in profile.rglob("*"))
 
+    assert first["limits"]["verdict"] in {"arithmetic", "memory", "host", "padding", "small operations"}
+    assert 0 < first["limits"]["share_of_measured_peak"] < 1
+    assert first["parts"]["forward"]["median"] < first["parts"]["forward_backward"]["median"]
+    assert first["generation"]["tokens_per_second"] > 0
+    assert first["memory"]["host_peak"] > first["memory"]["parameters"] > 0
+    assert first["host_time"]["data"]["median"] > 0
+    assert first["profile_dir"] == str(profile)
+    assert first["profile"]["operations"][0]["seconds"] > 0
+    Record.model_validate(first, strict=True)
+
     # A baseline far slower, then one far faster than anything: both verdicts are certain.
-    Benchmark.objects.update(step_time_median=1e3)
-    row.record["step_time"] |= {"p10": 1e3, "p90": 1e3}
-    Benchmark.objects.filter(pk=row.pk).update(record=row.record)
-    faster = manage_json(*BENCH, "--compare_to=base", "--dataset=golden-v2")
+    _measured_at(row, 1e3)
+    faster = manage_json(*BENCH, "--compare_to=base", "--dataset=golden-v2", "--repeats=2", "--only-steps")
     assert faster["comparison"]["verdict"] == "faster"
-    Benchmark.objects.update(step_time_median=1e-9)
-    row.record["step_time"] |= {"p10": 1e-9, "p90": 1e-9}
-    Benchmark.objects.filter(pk=row.pk).update(record=row.record)
-    slower = manage(*BENCH, f"--compare-to={row.pk}", "--json")
+    assert faster["comparison"]["baseline_ids"] == [row.pk]
+    assert len(faster["repeats"]) == 2
+    assert "parts" not in faster
+    assert Benchmark.objects.filter(recipe=row.recipe).count() == 3
+    _measured_at(row, 1e-9)
+    slower = manage(*BENCH, f"--compare-to={row.pk}", "--repeats=1", "--only-steps", "--json")
     assert slower.returncode == 3
     assert json.loads(slower.stdout)["comparison"]["verdict"] == "slower"
-    assert f"Slower than benchmark {row.pk}" in slower.stderr
+    assert f"Against benchmark {row.pk}: slower" in slower.stderr
+    # This one generates its data itself.
+    assert "Not the same recipe: dataset golden-v2 → None" in slower.stderr
     assert "Traceback" not in slower.stderr
+
+
+def _measured_at(row, seconds):
+    row.record["step_time"]["series"] = [seconds] * 8
+    Benchmark.objects.filter(pk=row.pk).update(record=row.record, step_time_median=seconds)
+
+
+def test_a_sweep_measures_each_recipe_and_keeps_the_one_that_cannot_run():
+    said = manage(*BENCH, "--sweep=attention=dense,cudnn", "--only-steps", "--json")
+    assert said.returncode == 0, said.stderr
+    runs, fails = json.loads(said.stdout)["sweep"]
+    assert (runs["attention"], fails["config"]["attention"]) == ("dense", "cudnn")
+    assert runs["tokens_per_second"] > 0
+    assert "cudnn" in fails["failure"]
+    rows = Benchmark.objects.order_by("id")
+    assert [bool(row.failure) for row in rows] == [False, True]
+    assert rows[0].group == rows[1].group != ""
+    assert f"failed: {fails['failure'][:40]}" in said.stderr
+    refused = manage(*BENCH, f"--compare-to={rows[1].pk}")
+    assert refused.returncode == 1
+    assert "failed, so it has no times" in refused.stderr

@@ -147,6 +147,7 @@ def run_training(
     train_count: int = 40,
     test_count: int = 0,
     allow_inexact: bool = False,
+    profile: tuple[int, int, Path] | None = None,
 ) -> tuple[TrainResult, MemoryRecorder]:
     from training.device import select_device
 
@@ -164,5 +165,6 @@ def run_training(
         metadata=metadata,
         cache_dir=cache_dir,
         allow_inexact=allow_inexact,
+        profile=profile,
     )
     return result, recorder

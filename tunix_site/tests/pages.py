@@ -42,6 +42,7 @@ PAGES = [
     "/workers/",
     "/datasets/",
     "/benchmarks/",
+    "/benchmarks/compare/",
     "/admin/",
     "/api/docs",
 ]

@@ -20,6 +20,8 @@ from tunix_site.errors import UserError
 # Flags that describe a new recipe; a resumed run keeps its own.
 RECIPE_FLAGS = ("steps", "smoke_steps", "model", "overrides", "save_every_steps")
 FLAG_OF = {"overrides": "set"}
+# The trace of more updates than these is too large to be of use.
+MAX_PROFILED = 100
 
 
 class Command(launching.RunCommand):
@@ -45,6 +47,13 @@ class Command(launching.RunCommand):
             action="store_true",
             help="resume also where that does not give the same bits, and say so on the run's page",
         )
+        add_flag(
+            parser,
+            "--profile-steps",
+            type=_window,
+            metavar="FIRST:LAST",
+            help="write a jax.profiler trace of these updates",
+        )
         add_flag(parser, "--name", default="", help="a name to find the run by")
         launching.add_mode_flags(parser)
 
@@ -54,6 +63,8 @@ class Command(launching.RunCommand):
         self._refuse_beside_a_recipe(options)
         if not (options["resume_from"] or options["recipe"] or options["dataset"]):
             raise CommandError("Give --dataset KEY (or --recipe, or --resume-from).", returncode=2)
+        if options["profile_steps"] and (options["resume_from"] or options["recipe"]):
+            raise CommandError("--profile-steps goes with a new training of --dataset.", returncode=2)
         if options["allow_inexact"] and options["resume_from"] is None:
             raise CommandError("--allow-inexact goes with --resume-from.", returncode=2)
         recipe = read_recipe(options["recipe"]) if options["recipe"] else None
@@ -85,6 +96,7 @@ class Command(launching.RunCommand):
             device=launching.device_from_flags(options),
             dataset=dataset,
             total_steps=config.steps,
+            params={"profile_steps": options["profile_steps"]} if options["profile_steps"] else {},
             name=options["name"],
             parent=plan.run if plan else None,
             parent_step=plan.step if plan else None,
@@ -203,3 +215,19 @@ def report(run: Run) -> dict[str, Any]:
         "as_the_recipe_expects": verdict_on(run),
         "url": run.address,
     }
+
+
+def _window(text: str) -> list[int]:
+    """Read ``FIRST:LAST``, both counted from 1 and included (argparse type)."""
+    from argparse import ArgumentTypeError
+
+    first, colon, last = text.partition(":")
+    try:
+        window = [launching.positive(first), launching.positive(last)]
+    except ArgumentTypeError:
+        window = []
+    if not colon or not window or window[0] > window[1] or window[1] - window[0] >= MAX_PROFILED:
+        raise ArgumentTypeError(
+            f"{text!r} is no window of steps: write FIRST:LAST, at most {MAX_PROFILED} steps, as in 20:25"
+        )
+    return window
