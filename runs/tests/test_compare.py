@@ -307,12 +307,13 @@ def test_the_table_is_exported_with_distances(client, viewer, two):
 def test_a_text_that_a_spreadsheet_would_work_out_is_made_harmless(client, viewer):
     client.force_login(viewer)
     run = make_run(dataset=None)
-    Run.objects.filter(pk=run.pk).update(device_name="=cmd()", config={"a": "-1.5", "b": "@x"})
+    Run.objects.filter(pk=run.pk).update(device_name="=cmd()", config={"a": "-1.5", "b": "@x", "=1+1": "c"})
     rows = list(
         csv.reader(io.StringIO(client.get("/runs/compare/export.csv", {"ids": run.pk}).content.decode()))
     )
     found = {row[1]: row[4] for row in rows[1:]}
     assert (found["device"], found["a"], found["b"]) == ("'=cmd()", "-1.5", "'@x")
+    assert found["'=1+1"] == "c"
 
 
 def test_a_comparison_costs_the_same_number_of_queries_however_many_runs(page, django_assert_max_num_queries):
