@@ -1,6 +1,7 @@
 """Read a CSV file of metrics, wide or long, with any of the usual delimiters."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 from runs.interchange.foreign import ForeignRun, Reading
@@ -21,9 +22,13 @@ def read(path: Path, spool: Spool, reading: Reading) -> list[ForeignRun]:
     """
     lines = read_lines(path)
     header = next(lines, "")
+    if "\r" in header.rstrip("\r\n"):
+        raise InvalidInputError(
+            f"{path}, line 1: its lines end with CR alone.", hint="Save it with LF or CR LF at their ends."
+        )
     delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
     columns = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted(name for name, count in Counter(columns).items() if count > 1)
     if twice:
         raise InvalidInputError(f"{path}, line 1: the column {twice[0]!r} is there twice.")
     table = Table(spool, reading, format=FORMAT, strict=True, changed_at=path.stat().st_mtime)

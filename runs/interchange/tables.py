@@ -164,7 +164,9 @@ class Table:
                 read = dt.datetime.fromisoformat(str(cell).strip())
             except ValueError:
                 raise InvalidInputError(f"{where}: {_shown(cell)} is no time.") from None
-            return read.replace(tzinfo=read.tzinfo or dt.UTC).timestamp()
+            seconds = read.replace(tzinfo=read.tzinfo or dt.UTC).timestamp()
+            moment(seconds, where)
+            return seconds
         seconds = seconds / 1000 if abs(seconds) > _MOST_SECONDS else seconds
         moment(seconds, where)
         return seconds

@@ -1,6 +1,7 @@
 """CSV and JSONL: wide and long tables, words for what is not finite, errors with line and column."""
 
 import json
+import time
 
 import pytest
 
@@ -84,6 +85,8 @@ def test_a_table_without_times_says_that_it_tells_none(table):
         ("step,x\n1\n", "line 2: 1 cells where the header has 2"),
         ("step,time,x\n1,soon,2\n", "line 2, column time: 'soon' is no time"),
         ("step,time,x\n1,1e300,2\n", "is no time"),
+        ("step,time,x\n1,9999-12-31T23:59:59-12:00,2\n", "is no time"),
+        ("step,x\r1,2\r", "line 1: its lines end with CR alone"),
         ('step,x\n1,"2\n', "line 2"),
         (b"step,x\n1,\xff\n", "line 2: byte 2 is no UTF-8"),
         ("step,x\n1,\n", "holds no value of any metric"),
@@ -93,6 +96,14 @@ def test_what_is_wrong_is_named_with_line_and_column(table, text, said):
     with pytest.raises(InvalidInputError) as caught:
         read(table(text))
     assert said in caught.value.message
+
+
+def test_a_header_of_very_many_columns_takes_no_time(table):
+    names = ",".join(map(str, range(50_000)))
+    began = time.perf_counter()
+    with pytest.raises(InvalidInputError, match="the column '7' is there twice"):
+        read(table(f"step,{names},7\n"))
+    assert time.perf_counter() - began < 5
 
 
 def test_a_column_can_be_left_out_and_the_steps_column_named(table):
