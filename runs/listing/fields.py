@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args, get_origin
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import DurationField, ExpressionWrapper, F, FloatField, Q
-from django.db.models.functions import Cast, Coalesce, Now
+from django.db.models import DurationField, ExpressionWrapper, F, FloatField, Q, Value
+from django.db.models.functions import Cast, Coalesce, Now, NullIf
 
 from runs.listing import values
 from runs.listing.conditions import (
@@ -55,7 +55,9 @@ TIME_TAKEN: Final = ExpressionWrapper(
     Coalesce(F("finished_at"), Now()) - F("started_at"), output_field=DurationField()
 )
 PROGRESS: Final = ExpressionWrapper(
-    Cast("step", FloatField()) / Cast("total_steps", FloatField()), output_field=FloatField()
+    # PostgreSQL refuses to divide by nothing, and may divide before it asks for other conditions.
+    Cast("step", FloatField()) / NullIf(Cast("total_steps", FloatField()), Value(0.0)),
+    output_field=FloatField(),
 )
 
 

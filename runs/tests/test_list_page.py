@@ -68,6 +68,19 @@ def test_the_list_shows_what_people_expect_at_first(page):
         assert fact in text
 
 
+def test_a_run_without_steps_can_be_sorted_and_searched_for_by_progress(page):
+    # PostgreSQL refuses to divide by nothing; SQLite gives no value.
+    run = of(make_run(), total_steps=0)
+    half = of(make_run(), total_steps=10, step=5)
+    for sort in ("progress", "-progress"):
+        text = page(q="", sort=sort)
+        assert text.index(f'data-run-id="{half.pk}"') < text.index(f'data-run-id="{run.pk}"')
+    for query in ("progress<60%", "progress>=50%", "progress:50%"):
+        found = page(q=query)
+        assert f'data-run-id="{half.pk}"' in found
+        assert f'data-run-id="{run.pk}"' not in found
+
+
 def test_a_tag_leads_to_the_runs_that_have_it(page):
     run = make_run()
     change_tags(run, add=["a+b", "größe"])
