@@ -16,7 +16,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from runs.benchmarks import store_benchmark
-from runs.ingest_results import finite_or_none, mark_overtaken, store_evaluation, supersede
+from runs.ingest_results import finite_or_none, mark_overtaken, store_evaluation, supersede, supersede_at
 from runs.journal import JOURNAL_NAME, read_events, torn_tail
 from runs.journal_lines import in_words
 from runs.listing import summaries
@@ -163,7 +163,9 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> dict[str, Any]:
             case "metrics":
                 points += points_of(step=event["s"], values=event["v"], at=at)
                 # What is measured beside the work may name a step that is past already.
-                if not event.get("beside"):
+                if event.get("beside"):
+                    supersede_at(attempt, event["s"], event["v"])
+                else:
                     changes["step"] = event["s"]
                     attempt.end_step = event["s"]
             case "phase":

@@ -1,13 +1,14 @@
 """Evaluations out of a journal, and what a later attempt overtakes of an earlier one."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, Q
 
 from runs.metrics.rollups import overtake
-from runs.models import Attempt, Checkpoint, Evaluation, Sample
+from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Sample
 from runs.states import Kind
 
 
@@ -20,6 +21,18 @@ def supersede(attempt: Attempt, step: int) -> None:
     Evaluation.objects.filter(made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
         superseded=True
     )
+
+
+def supersede_at(attempt: Attempt, step: int, names: Iterable[str]) -> None:
+    """Mark what earlier attempts measured at a step that this one measures again before its own first."""
+    if attempt.number == 1 or 0 < attempt.start_step < step:
+        return
+    earlier: dict[str, Any] = {"attempt__lt": attempt.number, "step": step}
+    points = MetricPoint.objects.filter(
+        run_id=attempt.run_id, name__in=list(names), superseded=False, **earlier
+    )
+    for name in points.order_by().values_list("name", flat=True).distinct():
+        overtake(attempt.run_id, name=name, **earlier)
 
 
 def mark_overtaken(attempt: Attempt) -> None:
@@ -35,6 +48,9 @@ def mark_overtaken(attempt: Attempt) -> None:
         starts = began.aggregate(first=Min("start_step"))["first"]
         if starts is not None:
             overtake(attempt.run_id, attempt=attempt.number, step__gt=starts)
+            again = MetricPoint.objects.filter(run_id=attempt.run_id, step=starts, superseded=False, **later)
+            for name in again.order_by().values_list("name", flat=True).distinct():
+                overtake(attempt.run_id, name=name, attempt=attempt.number, step=starts)
             Checkpoint.objects.filter(**own, step__gt=starts).update(superseded=True)
             graded.filter(step__gt=starts).update(superseded=True)
         for step, split in Evaluation.objects.filter(made_by_id=attempt.run_id, **later).values_list(

@@ -81,7 +81,8 @@ def _summary(runs: Sequence[Run], baseline: Run) -> list[Row]:
         cells = [
             Cell(
                 fact.texts[run.pk],
-                fact.texts[run.pk] == base,
+                # Two figures may be written alike and still differ.
+                fact.texts[run.pk] == base and not _is_apart(fact.deltas.get(run.pk)),
                 fact.deltas.get(run.pk),
                 fact.notes.get(run.pk, ""),
             )
@@ -89,6 +90,10 @@ def _summary(runs: Sequence[Run], baseline: Run) -> list[Row]:
         ]
         rows.append(Row(fact.label, cells, fact.unit))
     return rows
+
+
+def _is_apart(found: Delta | None) -> bool:
+    return found is not None and found.direction != "same"
 
 
 def _plain(runs: Sequence[Run], baseline: Run, facts_of: Callable[[Run], dict[str, str]]) -> list[Row]:

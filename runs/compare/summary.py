@@ -51,7 +51,9 @@ def _decimals(value: float) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:.1f} points"
+    points = 100 * value
+    # What one digit would round to nothing is told with as many as it needs.
+    return f"{points:.1f} points" if points >= 0.05 else f"{points:.1g} points"
 
 
 def _interval(run: Run) -> str:

@@ -192,7 +192,8 @@ def _lines(section: Section, runs: Sequence[Run], baseline: Run) -> list[list[st
     for row in section.rows:
         deltas = [str(cell.delta or "") for run, cell in zip(runs, row.cells, strict=True) if run != baseline]
         texts = [_safe(cell.text) for cell in row.cells]
-        lines.append([section.name, row.name, row.note, "yes" if row.differs else "no", *texts, *deltas])
+        head = [section.name, _safe(row.name), _safe(row.note), "yes" if row.differs else "no"]
+        lines.append([*head, *texts, *deltas])
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, TextIO
 
 from runs.interchange.tensorboard_events import scalar_event, version_event
 from runs.interchange.tfrecords import framed
+from runs.metrics.export import disarmed
 from runs.models import MetricPoint, Run
 from tunix_site.errors import InvalidInputError, UserError
 
@@ -93,7 +94,7 @@ def _write_csv(file: BinaryIO, rows: Iterator[Row], _exact: bool) -> int:
         writer.writerow(COLUMNS)
         count = 0
         for name, step, value, at in rows:
-            writer.writerow((name, step, value, at))
+            writer.writerow((disarmed(name), step, value, at))
             count += 1
     return count
 

@@ -19,8 +19,9 @@ from django.utils import timezone
 from runs.interchange.foreign import ForeignRun, moment
 from runs.interchange.spool import Spool, Spooled
 from runs.journal import storable
+from runs.listing.organising import NO_TAGS, tag_named
 from runs.metrics.points import MAX_NAME, Point, insert_points
-from runs.models import Attempt, MetricPoint, Run, Tag
+from runs.models import Attempt, MetricPoint, Run
 from runs.states import Kind, Status, sources_of
 from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit
@@ -60,6 +61,8 @@ def check_tags(tags: list[str]) -> None:
             raise InvalidInputError(
                 f"--tag {tag[:80]!r} is no tag.", hint="Write at most 40 letters, digits and . + / - _."
             )
+        if tag.lower() in NO_TAGS:
+            raise InvalidInputError(f"No tag is called {tag}: a search means something else by it.")
 
 
 def store_all(runs: list[ForeignRun], spool: Spool, *, tags: list[str], dry_run: bool) -> list[Stored]:
@@ -274,9 +277,9 @@ class _Plan:
             fits = re.sub(r"[^\w.+/-]+", "-", storable(tag))[:40]
             if fits != tag:
                 self.notices.append(f"the tag {tag[:80]!r} is stored as {fits!r}")
-            names += [fits] if fits else []
+            names += [fits] if fits and fits.lower() not in NO_TAGS else []
         for name in dict.fromkeys(names):
-            run.tags.add(Tag.objects.get_or_create(name=name)[0])
+            run.tags.add(tag_named(name))
 
     def _moment(self, seconds: float | None) -> dt.datetime | None:
         return None if seconds is None else moment(seconds, self.foreign.source)

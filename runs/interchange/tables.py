@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from runs.interchange.foreign import ForeignRun, Reading, moment
 from runs.interchange.spool import PointError, Spool
+from runs.metrics.export import rearmed
 from tunix_site.errors import InvalidInputError
 
 STEPS: Final = ("step", "_step", "global_step", "trainer/global_step", "iteration", "iter", "epoch")
@@ -91,7 +92,8 @@ class Table:
         step = self._step(row.get(self.parts["step"]), where)
         at = self._time(row, where)
         if "name" in self.parts:
-            cells = {str(row.get(self.parts["name"]) or ""): self._long_value(row)}
+            name = str(row.get(self.parts["name"]) or "")
+            cells = {rearmed(name) if self.strict else name: self._long_value(row)}
             column = self.parts["value"]
         else:
             own = set(self.parts.values())

@@ -1,6 +1,7 @@
 """What stands in the cells of the list of runs, as markup: fifty rows of included templates are slow."""
 
 from typing import Any
+from urllib.parse import quote
 
 from django.urls import reverse
 from django.utils import timezone
@@ -118,7 +119,7 @@ def accuracy_cell(run: Run) -> SafeString:
 def tags_cell(run: Run) -> SafeString:
     """Tags, each a link to the runs that have it."""
     links = format_html_join(
-        " ", '<a class="tag" href="?q=tag:{}">{}</a>', ((name, name) for name in tags_of(run))
+        " ", '<a class="tag" href="?q=tag:{}">{}</a>', ((quote(name), name) for name in tags_of(run))
     )
     return links or NOTHING
 

@@ -13,6 +13,8 @@ from tunix_site.errors import ConflictError, InvalidInputError
 
 MOST_TAGS = 50
 LONGEST_TAG = 40
+# A search means something else by these.
+NO_TAGS = frozenset({"none", "any"})
 
 
 def read_tags(text: str) -> list[str]:
@@ -45,7 +47,7 @@ def check_tags(names: Iterable[str]) -> list[str]:
             raise InvalidInputError(f"{name[:60]!r} is no tag.", hint=" ".join(error.messages)) from error
         if not name:
             raise InvalidInputError("A tag has at least one letter.")
-        if name.lower() in {"none", "any"}:
+        if name.lower() in NO_TAGS:
             raise InvalidInputError(f"No tag is called {name}: a search means something else by it.")
     return found
 
@@ -73,7 +75,7 @@ def change_tags(run: Run, *, add: Iterable[str] = (), remove: Iterable[str] = ()
     new = [name for name in added if name.lower() not in there]
     if len(there) - len(gone) + len(new) > MOST_TAGS:
         raise InvalidInputError(f"Run {run.pk} would have more than {MOST_TAGS} tags.")
-    run.tags.add(*[_tag(name) for name in new])
+    run.tags.add(*[tag_named(name) for name in new])
     run.tags.remove(*gone)
     Tag.objects.filter(pk__in=[tag.pk for tag in gone], runs=None).delete()
     if new:
@@ -83,7 +85,8 @@ def change_tags(run: Run, *, add: Iterable[str] = (), remove: Iterable[str] = ()
     return run
 
 
-def _tag(name: str) -> Tag:
+def tag_named(name: str) -> Tag:
+    """Give the tag of a name, whatever its case; a new one where there is none."""
     return Tag.objects.filter(name__iexact=name).first() or Tag.objects.get_or_create(name=name)[0]
 
 

@@ -8,6 +8,8 @@ from tunix_site.errors import InvalidInputError
 
 LONGEST = 2000
 MOST_TERMS = 50
+# Each value becomes a condition or two of its own, and SQLite nests no more than 1,000 of them.
+MOST_VALUES = 200
 QUOTES: Final = '"“”„'
 _FIELD = re.compile(r"[A-Za-z_][\w.]*")
 _OPERATOR = re.compile(r"!=|<=|>=|[:=<>]")
@@ -55,6 +57,8 @@ def parse(query: str) -> list[Term]:
             raise SearchError(f"The search has more than {MOST_TERMS} terms.", word=query[place : place + 40])
         term, place = _term(query, place)
         terms.append(term)
+        if sum(len(one.values) for one in terms) > MOST_VALUES:
+            raise SearchError(f"The search has more than {MOST_VALUES} values.", word=term.text)
 
 
 def _term(query: str, start: int) -> tuple[Term, int]:

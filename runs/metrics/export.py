@@ -17,6 +17,8 @@ CONTENT_TYPES: dict[Format, str] = {
 }
 COLUMNS = ("run_id", "name", "step", "value", "non_finite", "at", "attempt", "superseded")
 ROWS_A_PIECE = 5000
+# What a spreadsheet takes for the beginning of a formula; a name that begins so gets an apostrophe before it.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 
 def export_points(
@@ -59,10 +61,20 @@ class _Lines(list[str]):
 def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
     lines = _Lines()
     csv.writer(lines).writerows(
-        (run, name, step, value, non_finite, _text(at), attempt, "true" if superseded else "false")
+        (run, disarmed(name), step, value, non_finite, _text(at), attempt, "true" if superseded else "false")
         for run, name, step, value, non_finite, at, attempt, superseded in rows
     )
     return "".join(lines).encode()
+
+
+def disarmed(text: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula."""
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
+
+
+def rearmed(text: str) -> str:
+    """Give a text as it was before `disarmed`."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 
 def _json_lines(rows: Iterable[Sequence[Any]]) -> bytes:

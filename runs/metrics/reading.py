@@ -18,6 +18,8 @@ from runs.metrics.series import MAX_NON_FINITE, Series
 from runs.metrics.slots import Slot
 from runs.models import MetricBucket
 
+# So many points or buckets go into one answer: of very many curves each gets fewer than was asked for.
+MOST_SHOWN = 500_000
 # SQLite joins at most 500 selects.
 SELECTS_A_STATEMENT = 200
 
@@ -64,8 +66,9 @@ def wholes(runs: Iterable[int], names: Sequence[str] = ()) -> list[MetricBucket]
 def read_curves(curves: Sequence[Curve], max_points: int) -> list[Series]:
     """Read curves, each cut to at most ``max_points`` buckets unless it has no more points than that.
 
-    Curves without points in their range are left empty.
+    Curves without points in their range are left empty. Many curves share `MOST_SHOWN`.
     """
+    max_points = max(1, min(max_points, MOST_SHOWN // max(1, len(curves))))
     few = {
         number for number, curve in enumerate(curves) if curve.is_whole and curve.whole.points <= max_points
     }

@@ -68,27 +68,32 @@ def search_log(
     pattern = re.compile(re.escape(query), re.IGNORECASE)
     needle = query.lower().encode() if query.isascii() else None
 
+    def may_hold(data: bytes) -> bool:
+        """Look quickly, so that most lines need not be taken apart: colours may stand within a word."""
+        if b"\x1b" in data:
+            return True
+        if needle is not None:
+            return needle in data.lower()
+        return bool(pattern.search(data.decode("utf-8", "replace")))
+
     def wants(piece: Piece) -> bool:
-        # Colours may stand within a word, and other scripts fold in ways that bytes do not.
-        in_words = needle is None or b"\x1b" in piece.data or needle in piece.data.lower()
-        return in_words and piece.number + piece.lines > after
+        return piece.number + piece.lines > after and may_hold(piece.data)
 
     found, before, left = Found(query), deque[RawLine](maxlen=context), 0
     last = 0
     for raw in lines_of(directory, wants=wants, edge=context):
-        text = text_of(raw.data)
-        hit = raw.number > after and bool(pattern.search(text))
+        hit = raw.number > after and may_hold(raw.data) and bool(pattern.search(text_of(raw.data)))
         if hit and found.hits >= most:
             found.after = last
             break
         if hit:
-            found.hits, left, last = found.hits + 1, context, raw.number
+            found.hits, left, last, text = found.hits + 1, context, raw.number, text_of(raw.data)
             group = [_line(one, text_of(one.data), pattern, hit=False) for one in before]
             before.clear()
             _add(found.groups, [*group, _line(raw, text, pattern, hit=True)])
         elif left and found.groups and found.groups[-1][-1].number == raw.number - 1:
             left -= 1
-            found.groups[-1].append(_line(raw, text, pattern, hit=False))
+            found.groups[-1].append(_line(raw, text_of(raw.data), pattern, hit=False))
         else:
             left = 0
             if before and before[-1].number != raw.number - 1:

@@ -20,12 +20,14 @@ DEEPEST_LIST: Final = 6
 # The page has a heading of its own above those of a note.
 HEADING_SHIFT: Final = 2
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]{0,30})[^`]*\Z")
+# Repetitions are possessive (`*+`): where what one took may begin the next, giving it back would be tried
+# at every character, which takes seconds for one long line.
+_FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)[^`]*+\Z")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?\Z")
-_RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*\Z")
+_RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*+\1){2,}+[ \t]*+\Z")
 _QUOTE = re.compile(r" {0,3}> ?")
 _ITEM = re.compile(r"([ \t]*)([-*+]|\d{1,9}[.)])[ \t]+(?=\S)")
-_RULED = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\Z")
+_RULED = re.compile(r"[ \t]*+\|?+[ \t]*+:?+-++:?+[ \t]*+(?:\|[ \t]*+:?+-++:?+[ \t]*+)*+\|?+[ \t]*+\Z")
 
 
 def to_html(text: str) -> SafeString:

@@ -15,7 +15,7 @@ _PART = re.compile(
     | <(?P<plain>https?://[^\s<>"\x00-\x1f]+)>
     | (?<![\w/])(?P<bare>https?://[^\s<>"*\[\]\x00-\x1f]+)
     | (?P<mark>\*\*|~~|\*|(?<!\w)_|_(?!\w))
-    | (?P<break>\ {{2,}}\n|\\\n)
+    | (?P<break>(?<!\ )\ {{2,}}+\n|\\\n)
     """,
     re.VERBOSE | re.IGNORECASE,
 )

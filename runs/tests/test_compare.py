@@ -14,6 +14,7 @@ from runs.compare.deltas import delta
 from runs.compare.grades import read_grades
 from runs.compare.pairing import Paired, exact_mcnemar, paired
 from runs.compare.prompts import FILTER_NAMES, choose, count_each, list_prompts
+from runs.compare.summary import _points
 from runs.models import Benchmark, Evaluation, Run
 from runs.states import Kind, Status
 from runs.tests.samples_support import graded, training
@@ -304,15 +305,27 @@ def test_the_table_is_exported_with_distances(client, viewer, two):
     assert client.get("/runs/compare/export.csv").content == b"section,fact\r\n"
 
 
+def test_figures_that_are_written_alike_and_differ_are_told_apart(client, viewer, two):
+    client.force_login(viewer)
+    first, second = two
+    Run.objects.filter(pk=first.pk).update(final_loss=0.50001)
+    Run.objects.filter(pk=second.pk).update(final_loss=0.50002)
+    answer = client.get("/runs/compare/export.csv", {"ids": f"{first.pk},{second.pk}"})
+    rows = {row[1]: row for row in csv.reader(io.StringIO(answer.content.decode()))}
+    assert rows["final loss"][3:] == ["yes", "0.5000", "0.5000", "+1.00e-05 higher, worse"]
+    assert [_points(value) for value in (0.0175, 0.0002)] == ["1.8 points", "0.02 points"]
+
+
 def test_a_text_that_a_spreadsheet_would_work_out_is_made_harmless(client, viewer):
     client.force_login(viewer)
     run = make_run(dataset=None)
-    Run.objects.filter(pk=run.pk).update(device_name="=cmd()", config={"a": "-1.5", "b": "@x"})
+    Run.objects.filter(pk=run.pk).update(device_name="=cmd()", config={"a": "-1.5", "b": "@x", "=1+1": "c"})
     rows = list(
         csv.reader(io.StringIO(client.get("/runs/compare/export.csv", {"ids": run.pk}).content.decode()))
     )
     found = {row[1]: row[4] for row in rows[1:]}
     assert (found["device"], found["a"], found["b"]) == ("'=cmd()", "-1.5", "'@x")
+    assert found["'=1+1"] == "c"
 
 
 def test_a_comparison_costs_the_same_number_of_queries_however_many_runs(page, django_assert_max_num_queries):

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 
 from runs import services
 from runs.ingest import FencedOutError, ingest_attempt
+from runs.metrics.checking import differences
 from runs.models import Attempt, Benchmark, Checkpoint, Evaluation, MetricPoint, Run, Sample
 from runs.states import Kind, Status
 from runs.tests.support import (
@@ -188,6 +189,28 @@ def test_an_evaluation_that_was_cut_off_gives_way_to_the_one_that_was_finished(a
     ingest_attempt(again)
     assert steps(attempt.run, "eval/answer_accuracy", superseded=False) == [3]
     assert Evaluation.objects.get(superseded=False).attempt == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_two_attempts_measured_at_the_step_of_a_resume_counts_once(attempt, late):
+    recorder = journal(attempt)
+    record_steps(attempt, [1, 2, 3])
+    recorder.system(3, {"system/host_memory": 1.0})
+    recorder.metrics(3, {"system/checkpoint_time": 0.5})
+    if not late:
+        ingest_attempt(attempt)
+    again = resumed(attempt, step=3)
+    journal(again).system(3, {"system/host_memory": 2.0})
+    record_steps(again, [4])
+    journal(again).system(4, {"system/host_memory": 3.0})
+    ingest_attempt(again)
+    if late:
+        ingest_attempt(attempt, overtaken=True)
+    rows = MetricPoint.objects.filter(name="system/host_memory", superseded=False).order_by("step")
+    assert list(rows.values_list("step", "value")) == [(3, 2.0), (4, 3.0)]
+    assert steps(attempt.run, "system/checkpoint_time", superseded=False) == [3]
+    assert steps(attempt.run, superseded=False) == [1, 2, 3, 4]
+    assert not list(differences(attempt.run))
 
 
 def test_an_attempt_that_was_overtaken_writes_nothing(attempt):

@@ -4,12 +4,14 @@ import datetime as dt
 import re
 
 import pytest
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.html import escape
 
 from runs.listing.cells import rounded
 from runs.listing.columns import COLUMNS
 from runs.listing.organising import archive, change_tags
+from runs.listing.search import search_runs
 from runs.models import Run
 from runs.states import Status
 from runs.tests.support import fresh, make_dataset, make_run, run_in
@@ -64,6 +66,14 @@ def test_the_list_shows_what_people_expect_at_first(page):
     for fact in ("badge-running", "5 / 10", "about 50 min left", "golden-v2", f"@{data.content_hash[:8]}",
                  "0.1250", "12,346", 'href="?q=tag:baseline"', "49.9k", "Some CPU"):  # fmt: skip
         assert fact in text
+
+
+def test_a_tag_leads_to_the_runs_that_have_it(page):
+    run = make_run()
+    change_tags(run, add=["a+b", "größe"])
+    make_run()
+    for link in re.findall(r'class="tag" href="\?([^"]+)"', page()):
+        assert [one.pk for one in search_runs(QueryDict(link)["q"])] == [run.pk], link
 
 
 def test_every_column_is_shown_for_a_bare_run_and_for_a_full_one(page):

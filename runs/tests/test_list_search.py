@@ -185,6 +185,8 @@ def test_runs_are_found_by_their_numbers(runs):
         ("tag:", "tag:", "Write it right behind"),
         ('name:"never ends', '"never ends', "Add a"),
         ("a " * 60, "", "more than 50 terms"),
+        ("reason:" + "a," * 250, "", "more than 200 values"),
+        (" ".join(["id:" + "1," * 25] * 20), "", "more than 200 values"),
         ("x" * 2001, "", "2001 characters"),
     ],
 )
@@ -202,3 +204,11 @@ def test_nonsense_is_named_with_what_would_fit(query, word, hint):
 def test_no_text_breaks_the_search():
     for query in ("\x00", "'; DROP TABLE", "(((", "%__%", "tag:'", 'name:"\\"', "🦜 שלום", "config.lr:1,2"):
         list(search_runs(query))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("field", ["name", "reason", "tag", "id", "dataset", "eta", "created", "owner"])
+def test_as_many_values_as_a_search_takes_are_no_deeper_than_a_database_reads(field):
+    value = {"id": "1..2", "eta": "5m", "created": "7d"}.get(field, "a")
+    for sign in ("", "-"):
+        assert not list(search_runs(f"{sign}{field}:" + ",".join([value] * 200)))

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from runs.metrics.export import rearmed
 from runs.metrics.rollups import overtake
 from runs.models import MetricPoint, Run
 from runs.tests.support import make_run, write_points
@@ -136,6 +137,17 @@ def test_a_file_holds_every_point_exactly_however_few_a_chart_shows(ask, form):
     assert (own[7]["value"], own[7]["non_finite"]) == ("" if form == "csv" else None, "nan")
     assert str(own[3]["at"]).endswith("Z")
     assert {str(row["superseded"]).lower() for row in rows} == {"false"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a", "|a", "%a", "'=a"])
+def test_a_spreadsheet_takes_no_name_for_a_formula_and_a_reader_gets_it_back(ask, name):
+    run = make_run()
+    write_points(run, {1: 0.5}, name=name)
+    (row,) = rows_of(ask(f"{RUNS}/{run.pk}/metrics", format="csv"), "csv")
+    assert row["name"] == f"'{name}"
+    assert rearmed(str(row["name"])) == name
+    (row,) = rows_of(ask(f"{RUNS}/{run.pk}/metrics", format="jsonl"), "jsonl")
+    assert row["name"] == name
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -142,3 +142,13 @@ def test_what_is_no_cursor_is_refused(text):
 
 def test_a_cursor_survives_its_way_through_text():
     assert Cursor.parse(str(Cursor(12, 2**50))) == Cursor(12, 2**50)
+
+
+def test_very_many_curves_share_what_one_answer_holds(run, monkeypatch):
+    monkeypatch.setattr("runs.metrics.reading.MOST_SHOWN", 40)
+    for name in "abcd":
+        write_points(run, {step: float(step) for step in range(1000)}, name=name)
+    series, _, _ = read_series(run=run, max_points=500)
+    assert [one.total_points for one in series] == [1000] * 4
+    assert all(5 <= one.shown <= 10 for one in series)
+    assert read_one(run, names=["a"], max_points=30).shown > 10

@@ -23,7 +23,7 @@ from runs.tests.support import make_run, write_points
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30
-)
+) | st.sampled_from(["=1+1", "'=1", "''-a", "@a", "'a"])
 POINTS = st.dictionaries(st.tuples(NAMES, st.integers(0, MAX_STEP)), st.floats(), min_size=1, max_size=30)
 
 

@@ -21,6 +21,7 @@ from runs.interchange.tests.support import (
     wandb_history,
     wandb_run,
 )
+from runs.listing.organising import change_tags
 from runs.metrics.points import insert_points
 from runs.models import Attempt, MetricPoint, Run, Tag
 from runs.states import Kind, Status
@@ -75,6 +76,13 @@ def test_an_import_makes_a_run_that_says_where_it_came_from(csv):
     assert (run.finished_at - run.started_at).total_seconds() == 60
     assert MetricPoint.objects.get(run=run, step=1).at.timestamp() == 1700000000
     assert AuditEvent.objects.filter(action="run.imported", target_id=str(run.pk)).count() == 1
+
+
+def test_a_tag_that_is_here_in_another_case_is_taken(csv):
+    change_tags(make_run(), add=["Baseline"])
+    path = csv("step,loss\n1,0.5\n")
+    [told] = imported(path, "--tag", "baseline")
+    assert [tag.name for tag in Run.objects.get(pk=told["run_id"]).tags.all()] == ["Baseline"]
 
 
 def test_importing_again_says_already_here_and_adds_only_what_is_new(csv):
@@ -196,6 +204,7 @@ def test_what_a_restarted_writer_takes_back_after_an_import_is_refused_not_mixed
     ("flags", "said"),
     [
         (("--tag", "two words"), "'two words' is no tag"),
+        (("--tag", "None"), "No tag is called None"),
         (("--format", "wandb"), "byte 0"),
         (("--format", "tensorboard"), "checksum"),
     ],

@@ -56,6 +56,15 @@ def test_search_finds_what_brute_force_finds(tmp_path_factory, data, piece, cut,
         assert [line.number for line in group] == list(range(group[0].number, group[0].number + len(group)))
 
 
+@pytest.mark.parametrize("query", ["ü", "Größe", "needle"])
+def test_what_hardly_any_line_holds_is_looked_for_without_taking_each_apart(tmp_path, query):
+    folder = write(tmp_path, b"\n" * 3_000_000 + "a\nDIE GRÖSSE Größe, NEEDLE ü\n".encode())
+    began = time.perf_counter()
+    found = search_log(folder, query=query)
+    assert time.perf_counter() - began < 6
+    assert [[line.number for line in group if line.hit] for group in found.groups] == [[3_000_002]]
+
+
 def test_many_hits_come_in_parts_that_follow_one_another(tmp_path):
     folder = write(tmp_path, b"".join(b"hit %d\nnothing\n" % number for number in range(250)))
     seen: list[str] = []

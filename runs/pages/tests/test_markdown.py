@@ -156,6 +156,20 @@ def test_a_hundred_thousand_characters_of_anything_take_no_time(piece, begin):
     assert len(html) < 40 * N
 
 
+@pytest.mark.parametrize(
+    ("begin", "piece", "end"),
+    [
+        ("a|b\n", " ", "x"), ("a|b\n-", " ", "x"), ("a|b\n", "-", "x"), ("", "~", "`"), ("~~~", " ", "`"),
+        ("```", " ", "`"), ("```", "a", "`"), ("a", " ", "b"), ("*", " *", "x"), ("-", "-", "x"),
+    ],
+)  # fmt: skip
+def test_a_long_run_of_one_character_that_ends_otherwise_takes_no_time(begin, piece, end):
+    text = (begin + piece * N)[: N - 1] + end
+    began = time.perf_counter()
+    to_html(text)
+    assert time.perf_counter() - began < 2
+
+
 def test_lists_and_quotes_go_only_so_deep():
     nested = "\n".join("  " * depth + "- x" for depth in range(400))
     assert to_html(nested).count("<ul>") <= 6
