@@ -150,7 +150,7 @@ def size_cell(run: Run) -> SafeString:
 
 def duration_cell(run: Run) -> SafeString:
     """Time since the newest start."""
-    return format_html("{}", duration(run))
+    return format_html("{}", duration(run)) if run.started_at else NOTHING
 
 
 def text_cell(value: object) -> SafeString:

@@ -99,7 +99,7 @@ class LineChart {
     const colours = themeColours();
     // Beside the options: those are wrapped by Chart.js, which would be slow and takes functions for settings.
     this.chart.tunix = { placed: this.placed, ...this.drawn, colours, pointer: this.chart.tunix?.pointer };
-    this.chart.options = optionsOf({ view, drawn: this.drawn, colours });
+    this.chart.options = optionsOf({ view, drawn: this.drawn, colours, unit: this.unit });
     this.chart.update("none");
   }
 

@@ -142,7 +142,8 @@ def huge_training(folder: Path) -> Run:
         record(attempt, step, prompts)
     run.attempt_directory(1).joinpath("log.txt").write_text(f"{WILD}\n" * 4000)
     Run.objects.filter(pk=run.pk).update(
-        notes=f"# {WILD}\n\n| {LONG} | b |\n|--|--|\n| 1 | {WILD} |\n\n```\n{LONG}\n```\n" + f"- {WILD}\n" * 100,
+        notes=f"# {WILD}\n\n| {LONG} | b |\n|--|--|\n| 1 | {WILD} |\n\n```\n{LONG}\n```\n"
+        + f"- {WILD}\n" * 100,
         origin=WILD * 4,
         reason=WILD * 3,
         step=2**31 - 1,

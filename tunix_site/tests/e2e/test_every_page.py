@@ -33,9 +33,7 @@ NO_PAGES = {
 }
 # Two pages are the same whatever the site holds.
 SAME = {"admin": "/admin/", "api-docs": "/api/docs"}
-LISTS = {
-    path.strip("/").replace("/", "-") or "home": path for path in PAGES if path not in SAME.values()
-}
+LISTS = {path.strip("/").replace("/", "-") or "home": path for path in PAGES if path not in SAME.values()}
 ADMIN = {
     "admin-runs": "/admin/runs/run/",
     "admin-datasets": "/admin/datasets_app/dataset/",
