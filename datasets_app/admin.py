@@ -33,7 +33,7 @@ MOST_CHECKED = 20
 class NamedValuesFilter(admin.AllValuesFieldListFilter):
     """A filter by the values of a field, in which the empty one has a name too."""
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         """List what can be chosen."""
         for choice in super().choices(changelist):
             yield {**choice, "display": choice["display"] or "none"}

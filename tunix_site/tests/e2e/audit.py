@@ -1,4 +1,4 @@
-"""Looks at a page as a demanding person does: at every width, light and dark, and with axe's rules of accessibility."""
+"""Looks at a page as a demanding person does: at every width, light and dark, with axe's rules of access."""
 
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -11,13 +11,16 @@ from tunix_site.tests.browser import WIDTHS, Site, fits, shoot
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 # What axe finds, one line each; rules that differ in taste only are left out by their impact.
-ASK = """async ([rules, without]) => {
-  const options = { resultTypes: ["violations"], rules: Object.fromEntries(without.map((rule) => [rule, { enabled: false }])) };
-  if (rules.length) options.runOnly = { type: "rule", values: rules };
+ASK = """async ([only, without]) => {
+  const rules = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
+  const options = { resultTypes: ["violations"], rules };
+  if (only.length) options.runOnly = { type: "rule", values: only };
   const { violations } = await axe.run(document, options);
-  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, impact, nodes }) =>
-    nodes.slice(0, 3).map(({ target, failureSummary }) =>
-      `${id} (${impact}, ${nodes.length}): ${target.join(" ")}: ${failureSummary.split("\\n").slice(1, 3).join(" ")}`));
+  const grave = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  const words = ({ target, failureSummary }) =>
+    `${target.join(" ")}: ${failureSummary.split("\\n").slice(1, 3).join(" ")}`;
+  return grave.flatMap(({ id, impact, nodes }) =>
+    nodes.slice(0, 3).map((node) => `${id} (${impact}, ${nodes.length}): ${words(node)}`));
 }"""
 WIDEST = """() => {
   const edge = document.documentElement.clientWidth;

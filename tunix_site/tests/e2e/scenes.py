@@ -1,6 +1,7 @@
 """What the site holds in the trials of all pages: at work, failed, and far more than anybody expects."""
 
 from pathlib import Path
+from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
@@ -39,7 +40,12 @@ def site_at_work(name: str = "") -> Run:
     make_worker(host, clusters=[{"name": f"runs@{host}/cpu:0", "pid": 1, "device": "cpu:0", "starts": 2}])
     make_worker("gone", age=900)
     foreign = {"pid": 1, "name": name or "python", "run_id": None, "memory_bytes": 1 << 30}
-    facts = {"memory_bytes": 80 << 30, "free_bytes": 20 << 30, "utilisation": 0.97, "processes": [foreign]}
+    facts: dict[str, Any] = {
+        "memory_bytes": 80 << 30,
+        "free_bytes": 20 << 30,
+        "utilisation": 0.97,
+        "processes": [foreign],
+    }
     card = make_device(host, "gpu", name=name[:200] or "NVIDIA H100 80GB HBM3", **facts)
     make_device(host, memory_bytes=32 << 30, free_bytes=12 << 30, name=name[:200] or "AMD EPYC 9654")
     run = hold(card, step=420, steps=1500, seconds=2.5)
@@ -120,7 +126,7 @@ def failed_training() -> Run:
         error=f"{error}FloatingPointError: {WILD}", reason=f"the loss was not finite: {WILD}", step=30
     )
     Attempt.objects.filter(run=run).update(
-        cause="non_finite", exit_code=1, reason=WILD, failure=WILD[:200], inexact=f"micro_batch {LONG}"
+        cause="not_finite", exit_code=1, reason=WILD, failure=WILD[:200], inexact=f"micro_batch {LONG}"
     )
     run.attempt_directory(1).mkdir(parents=True, exist_ok=True)
     run.attempt_directory(1).joinpath("log.txt").write_text(f"\x1b[31m{error}\x1b[0m{WILD}\n{LONG * 20}\n")

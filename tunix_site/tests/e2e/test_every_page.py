@@ -1,4 +1,4 @@
-"""Every page and tab in chromium, with data, empty, failed and huge: it fits, complains of nothing, and is accessible."""
+"""Every page and tab in chromium, with data, empty, failed, huge: each fits, can be used by all, and is quiet."""
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver

@@ -1,4 +1,4 @@
-"""A whole visit by keyboard: from the list to a run, its charts, its samples and a comparison, no mouse at all."""
+"""A visit by keyboard: from the list to a run, its charts, its samples and a comparison, no mouse at all."""
 
 import pytest
 
@@ -9,16 +9,18 @@ from runs.tests.support import fresh, release_device, write_points
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-FOCUS = "document.activeElement"
-
 
 def tab_to(page, test, most=60):
-    """Press Tab until ``test``, an expression on the focused element ``one``, holds; every stop must show itself."""
+    """Press Tab until ``test``, about the focused element ``one``, holds; every stop must show itself."""
+    look = f"""() => {{
+      const one = document.activeElement;
+      const seen = getComputedStyle(one).outlineStyle !== "none";
+      return [Boolean({test}), seen, one.outerHTML.slice(0, 120)];
+    }}"""
     for _ in range(most):
         page.keyboard.press("Tab")
-        one = f"(one => {{ const style = getComputedStyle(one); return [Boolean({test}), style.outlineStyle, one.outerHTML.slice(0, 120)]; }})({FOCUS})"
-        there, outline, markup = page.evaluate(one)
-        assert outline != "none" or "checkbox" in markup, f"the focus is not to be seen on {markup}"
+        there, seen, markup = page.evaluate(look)
+        assert seen, f"the focus is not to be seen on {markup}"
         if there:
             return
     raise AssertionError(f"{most} times Tab do not lead to {test}")
