@@ -128,7 +128,9 @@ def time_cell(value: Any) -> SafeString:
     if value is None:
         return NOTHING
     local = timezone.localtime(value)
-    return format_html('<time datetime="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M}")
+    day, clock = f"{local:%Y-%m-%d}", f"{local:%H:%M}"
+    markup = '<time datetime="{}"><span class="nowrap">{}</span> {}</time>'
+    return format_html(markup, local.isoformat(), day, clock)
 
 
 def number_cell(value: float | None) -> SafeString:

@@ -1,4 +1,4 @@
-"""Every page and tab in chromium, with data, empty, failed, huge: each fits, can be used by all, and is quiet."""
+"""Every page in chromium, with data, empty, failed, huge: each fits, can be used by all, complains not."""
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -169,3 +169,29 @@ def test_the_pages_of_a_person_without_a_role(site, make_user):
     look.examine("home")
     look.expect(403)
     assert look.findings == []
+
+
+def test_all_columns_of_the_list_and_all_tabs_are_seen_on_a_laptop(site, viewer, tmp_path):
+    run = finished_run(tmp_path, name="chain, 2 layers, no dropout")
+    page = site.open("/runs/", user=viewer)
+    inside = "(one) => one.scrollWidth <= one.clientWidth + 1"
+    assert page.locator("[data-run-list]").locator("..").evaluate(inside)
+    page.goto(f"/runs/{run.pk}/")
+    assert page.locator("[data-run-tabs]").evaluate(inside)
+
+
+def test_a_chart_says_no_points_only_when_it_knows(site, viewer, tmp_path):
+    run = finished_run(tmp_path)
+    page = site.open("/runs/", user=viewer)
+    held = []
+    page.route("**/metrics?*", lambda route: held.append(route))
+    page.goto(f"/runs/{run.pk}/charts/")
+    note = page.locator(".chart-note").first
+    note.get_by_text("The points are being read …").wait_for()
+    page.wait_for_timeout(100)
+    for route in held:
+        route.fulfill(status=503, json={"detail": "The database is busy."})
+    page.locator(
+        ".chart-note", has_text="The points could not be read: The database is busy."
+    ).first.wait_for()
+    site.complaints[:] = [one for one in site.complaints if "503" not in one]
