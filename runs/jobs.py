@@ -187,13 +187,13 @@ class Job:
         return {"status": "completed", "step": params["step"], "result": {**found[0], "texts": found}}
 
     def _bench(self) -> dict[str, Any]:
-        from training import bench
+        from training.bench import measure
 
         params = self.run.params
         selected = self._select_device()
         self._record_provenance(selected)
         with nvml.opened() as driver:
-            record = bench.bench(
+            record = measure.bench(
                 config=self.config,
                 examples=self.examples["train"],
                 device=selected,

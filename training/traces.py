@@ -22,7 +22,7 @@ MAX_TRACE_BYTES: Final = 1 << 30
 _CPU_THREADS: Final = ("tf_XLA",)
 _GPU_THREADS: Final = ("Stream", "XLA Ops")
 # What is no work but waiting, or the end of what was counted already.
-_NO_WORK: Final = ("end: ", "ThreadpoolListener", "SlinkyThreadPool::Await")
+_NO_WORK: Final = ("end: ", "ThreadpoolListener", "SlinkyThreadPool::Await", "ThunkExecutor::")
 
 type Event = Mapping[str, Any]
 

@@ -35,11 +35,7 @@ def store_benchmark(run: Run, record: dict[str, Any], at: dt.datetime) -> Benchm
     row, _ = Benchmark.objects.update_or_create(
         run=run,
         defaults={
-            "record": {},
-            "name": run.name,
-            "recipe": recipe_key(run),
-            "group": str(run.params.get("group", "")),
-            "device_name": run.device_name,
+            **_of_the_run(run),
             "model": record["model"],
             "batch_size": record["batch_size"],
             "sequence_length": record["sequence_length"],
@@ -58,11 +54,7 @@ def store_failure(run: Run, *, reason: str) -> Benchmark:
     row, _ = Benchmark.objects.update_or_create(
         run=run,
         defaults={
-            "record": {},
-            "name": run.name,
-            "recipe": recipe_key(run),
-            "group": str(run.params.get("group", "")),
-            "device_name": run.device_name,
+            **_of_the_run(run),
             "model": config.model,
             "batch_size": config.batch_size,
             "sequence_length": config.sequence_length,
@@ -73,6 +65,16 @@ def store_failure(run: Run, *, reason: str) -> Benchmark:
     )
     facts = {name: getattr(row, name) for name in ("model", "batch_size", "sequence_length", "precision")}
     return _keep(row, {**facts, "config": run.config, "failure": reason})
+
+
+def _of_the_run(run: Run) -> dict[str, Any]:
+    return {
+        "record": {},
+        "name": run.name,
+        "recipe": recipe_key(run),
+        "group": str(run.params.get("group", "")),
+        "device_name": run.device_name,
+    }
 
 
 def _keep(row: Benchmark, record: dict[str, Any]) -> Benchmark:

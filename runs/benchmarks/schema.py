@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.bench.limits import Limits
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="allow")
@@ -54,21 +56,6 @@ class Peaks(_Part):
     product_flops_per_second: float
     copy_bytes_per_second: float
     specified_flops_per_second: float | None
-
-
-class Limits(_Part):
-    """Shares of 1, and what limits the update."""
-
-    useful_flops_per_second: float
-    computed_flops_per_second: float
-    share_of_measured_peak: float
-    computed_share_of_measured_peak: float
-    share_of_specified_peak: float | None
-    share_of_copy_bandwidth: float | None
-    host_share: float
-    padding_share: float
-    verdict: str
-    why: str
 
 
 class Generation(_Part):

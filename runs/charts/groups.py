@@ -51,17 +51,10 @@ class Section:
     charts: list[Chart]
 
 
-def chart_groups(run: Run | None) -> list[Chart]:
-    """List the key charts of a training run; of several runs (None) all that every training has.
-
-    An imported run has metrics of any names: of it some that it has, losses first.
-    """
-    if run is None:
-        return _numbered(CHARTS)
-    if run.kind == Kind.IMPORTED:
-        every = [chart for section in chart_sections(run) for chart in section.charts]
-        return sorted(every, key=_is_no_loss)[: len(KEY_CHARTS)]
-    return _numbered(KEY_CHARTS) if run.kind == Kind.TRAIN else []
+def imported_charts(run: Run) -> list[Chart]:
+    """List some charts of an imported run, whose metrics have any names: losses first."""
+    every = [chart for section in chart_sections(run) for chart in section.charts]
+    return sorted(every, key=_is_no_loss)[: len(KEY_CHARTS)]
 
 
 def _is_no_loss(chart: Chart) -> tuple[bool, bool]:

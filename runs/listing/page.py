@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, StringAgg, Subquery, Value
+from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, StringAgg, Subquery, Value
 from django.utils.safestring import SafeString
 
 from runs.listing import cells
 from runs.listing.address import Address, ordering
 from runs.listing.columns import Column, column_named, grouping_named
-from runs.models import Run, Tag, Worker
+from runs.models import Run, Tag
+from runs.selectors import live_workers
+from runs.states import Status
 from runs.waiting import Scene, waiting_reasons
 
 RUNS_A_PAGE: Final = 50
@@ -46,13 +48,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """A page of runs: rows, place among the pages, and the newest run that there is."""
+    """A page of runs: rows, place among the pages, and the newest run that there is.
+
+    ``unserved``: runs are queued, here or elsewhere, and no worker lives.
+    """
 
     rows: list[Row]
     page: "Page[Run]"
     columns: list[Column]
     newest: int
     count: int = field(default=0)
+    unserved: bool = False
 
 
 def with_short_facts(runs: QuerySet[Run]) -> QuerySet[Run]:
@@ -63,41 +69,53 @@ def with_short_facts(runs: QuerySet[Run]) -> QuerySet[Run]:
     return rows.annotate(tag_text=Subquery(names))
 
 
-def read_page(matching: QuerySet[Run], address: Address, *, live: list[Worker]) -> ListPage:
-    """Read the page that the address asks for, or the last one there is.
-
-    ``live`` are the workers that live, for the reasons of what waits.
-    """
+def read_page(matching: QuerySet[Run], address: Address) -> ListPage:
+    """Read the page that the address asks for, or the last one there is."""
     number = address.page
-    runs, total, newest = _slice(matching, address, number)
+    runs, facts = _slice(matching, address, number)
     if not runs and number > 1:
         number = max(1, -(-matching.count() // RUNS_A_PAGE))
-        runs, total, newest = _slice(matching, address, number)
+        runs, facts = _slice(matching, address, number)
+    # Who works is asked for only where something waits.
+    live = list(live_workers()) if facts.queued else []
     columns = [column for name in address.columns if (column := column_named(name))]
     waiting = waiting_reasons(runs, scene=Scene(live))
-    paginator = Paginator(range(total), RUNS_A_PAGE)
+    paginator = Paginator(range(facts.total), RUNS_A_PAGE)
     return ListPage(
         rows=_rows(runs, columns, waiting, address, matching),
         page=Page(runs, number, paginator),  # type: ignore[arg-type]
         columns=columns,
-        newest=newest,
-        count=total,
+        newest=facts.newest,
+        count=facts.total,
+        unserved=facts.queued and not live,
     )
 
 
-def _slice(matching: QuerySet[Run], address: Address, number: int) -> tuple[list[Run], int, int]:
-    """Read one page, how many runs fit in all, and the newest number: one query for the three."""
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """How many runs fit, the newest number there is, and whether any run at all is queued."""
+
+    total: int
+    newest: int
+    queued: bool
+
+
+def _slice(matching: QuerySet[Run], address: Address, number: int) -> tuple[list[Run], _Facts]:
+    """Read one page, and what else the list tells: one query, and one more where no run fits."""
     order = ordering(address.sort, group=address.group)
     start = (number - 1) * RUNS_A_PAGE
     # First which runs, from an index where there is one; then what is shown of these few.
     chosen = matching.order_by(*order).values("pk")[start : start + RUNS_A_PAGE]
+    queued = Run.objects.filter(status=Status.QUEUED)
     rows = with_short_facts(Run.objects.filter(pk__in=chosen)).annotate(
         total=_CountOf(matching.order_by().values("pk")),
         newest=Subquery(Run.objects.order_by("-pk").values("pk")[:1]),
+        any_queued=Exists(queued),
     )
     found: list[Any] = list(rows.order_by(*order))
-    facts = found[0] if found else None
-    return found, facts.total if facts else 0, facts.newest if facts else 0
+    if not found:
+        return [], _Facts(0, 0, queued.exists())
+    return found, _Facts(found[0].total, found[0].newest, found[0].any_queued)
 
 
 def _rows(

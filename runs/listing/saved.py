@@ -1,10 +1,11 @@
 """Lists that people keep: save, rename, share and delete them, and which one each sees first."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.http import QueryDict
 from django.urls import reverse
 
@@ -19,13 +20,15 @@ MOST_VIEWS: Final = 100
 
 
 def visible_views(user: User) -> QuerySet[SavedView]:
-    """List the views that somebody sees: their own, and what others share."""
-    return SavedView.objects.filter(Q(owner=user) | Q(shared=True)).select_related("owner")
+    """List the views that somebody sees: their own, and what others share; the one seen first leads."""
+    rows = SavedView.objects.filter(Q(owner=user) | Q(shared=True)).select_related("owner")
+    first = Case(When(owner=user, default=True, then=0), default=1)
+    return rows.order_by(first, "name", "id")
 
 
-def first_view(user: AbstractBaseUser | AnonymousUser) -> SavedView | None:
-    """Find the view that somebody has chosen to see first."""
-    return SavedView.objects.filter(owner=user.pk, default=True).first() if user.pk else None
+def first_view(views: Sequence[SavedView], user: AbstractBaseUser | AnonymousUser) -> SavedView | None:
+    """Find among the views that somebody sees the one that they have chosen to see first."""
+    return next((view for view in views if view.owner_id == user.pk and view.default), None)
 
 
 def save_view(

@@ -29,8 +29,6 @@ from runs.listing.saved import (
 from runs.listing.search import search_runs
 from runs.listing.syntax import SearchError
 from runs.models import Run, SavedView
-from runs.selectors import live_workers
-from runs.states import Status
 from runs.verbs import VERBS
 from tunix_site.auth import scope_required
 from tunix_site.errors import UserError
@@ -54,12 +52,11 @@ def run_list(request: HttpRequest) -> HttpResponse:
     """List the runs that fit a search, in the columns, order and groups of the address."""
     address = read_address(request.GET)
     views = list(visible_views(request.user)[:MOST_TABS]) if isinstance(request.user, User) else []
-    if not request.GET and (first := first_view(request.user)) is not None:
+    if not request.GET and (first := first_view(views, request.user)) is not None:
         return HttpResponseRedirect(f"{reverse('runs:list')}{address_of(first).url()}")
-    live = list(live_workers())
     found, problem = None, ""
     try:
-        found = read_page(search_runs(address.q, user=request.user), address, live=live)
+        found = read_page(search_runs(address.q, user=request.user), address)
     except SearchError as error:
         problem = str(error)
     context = {
@@ -68,8 +65,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         **_of_views(views, address, request),
         "address": address,
         "problem": problem,
-        "has_worker": bool(live),
-        "any_queued": not live and Run.objects.filter(status=Status.QUEUED).exists(),
+        "unserved": found is not None and found.unserved,
         "verbs": _offered_verbs(request),
         "may_operate": covers(user_scope(request.user), "operate"),
         "is_empty": not address.q and not problem and found is not None and not found.rows

@@ -3,6 +3,14 @@
 from django.db import migrations, models
 
 
+def fill(apps, schema_editor):
+    """Give the benchmarks of before the name of their run, by which baselines are found."""
+    rows = apps.get_model("runs", "Benchmark").objects.filter(name="").exclude(run__name="")
+    for row in rows.select_related("run").only("id", "name", "run__name").iterator():
+        row.name = row.run.name
+        row.save(update_fields=["name"])
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("runs", "0012_imported_histories"),
@@ -39,4 +47,5 @@ class Migration(migrations.Migration):
             name="tokens_per_second",
             field=models.FloatField(null=True),
         ),
+        migrations.RunPython(fill, migrations.RunPython.noop),
     ]

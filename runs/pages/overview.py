@@ -1,6 +1,7 @@
 """The first tab: the numbers that matter, the curves that people look at first, and what is new."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -9,9 +10,10 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_GET
 
 from runs import selectors
-from runs.charts.groups import KEY_CHARTS
+from runs.charts.groups import KEY_CHARTS, Chart, imported_charts
 from runs.lineage import lineage
-from runs.pages.charts_there import charts_there
+from runs.models import Run
+from runs.pages.charts_there import TabChart, charts_there
 from runs.pages.events import newest_events
 from runs.pages.generation import generation
 from runs.pages.latest import latest_values
@@ -39,7 +41,7 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     headline = selectors.headline_evaluation(run=run)
     peek = selectors.evaluation_samples(evaluation=headline)[:SAMPLES_SHOWN] if headline else []
     context |= {
-        "charts": charts_there(run, KEY_CHARTS, expected=run.is_alive) if run.kind == Kind.TRAIN else [],
+        "charts": _key_charts(run),
         "latest": latest_values(run),
         "notes_begin": notes_begin(run.notes),
         "tags": [tag.name for tag in run.tags.all()],
@@ -53,6 +55,12 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
         "result_json": json.dumps(run.result, indent=2, ensure_ascii=False) if run.result else "",
     }
     return render(request, "runs/tab_overview.html", context)
+
+
+def _key_charts(run: Run) -> Sequence[Chart | TabChart]:
+    if run.kind == Kind.IMPORTED:
+        return imported_charts(run)
+    return charts_there(run, KEY_CHARTS, expected=run.is_alive) if run.kind == Kind.TRAIN else []
 
 
 def notes_begin(text: str) -> str:

@@ -34,6 +34,17 @@ def quantity(value: float | str | None) -> str:
 
 
 @register.filter
+def si(value: float | None, unit: str = "") -> str:
+    """Show a quantity with three significant digits, a decimal prefix from kilo to peta, and its unit."""
+    if value is None:
+        return "–"
+    amount, prefixes = float(value), ["", "k", "M", "G", "T", "P"]
+    while abs(amount) >= 999.5 and len(prefixes) > 1:
+        amount, prefixes = amount / 1000, prefixes[1:]
+    return f"{amount:.3g} {prefixes[0]}{unit}".rstrip()
+
+
+@register.filter
 def size(value: int | None) -> str:
     """Show bytes in binary units."""
     if value is None:

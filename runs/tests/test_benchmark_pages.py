@@ -10,6 +10,7 @@ from runs.benchmarks.profiles import FILES_SHOWN, find_profile, profile_folder
 from runs.benchmarks.records import store_benchmark, store_failure
 from runs.benchmarks.schema import Record
 from runs.states import Kind, Status
+from runs.templatetags.run_format import si
 from runs.tests.support import make_dataset, run_in
 from training.config import TrainConfig
 from training.traces import OPERATIONS_NAME
@@ -211,7 +212,7 @@ def test_the_api_lists_filters_and_gives_whole_records(client, viewer):
     assert "provenance" not in said["items"][0]
     whole = client.get(f"/api/training/benchmarks/{row.pk}").json()
     assert whole == row.record
-    Record.model_validate(whole, strict=True)
+    Record.model_validate_json(json.dumps(whole), strict=True)
     assert client.get("/api/training/benchmarks/4711").status_code == 404
     schema = client.get("/api/training/benchmarks/schema").json()
     assert schema["properties"].keys() == Record.model_fields.keys()
@@ -226,3 +227,17 @@ def test_the_recipe_is_the_same_whatever_changes_no_number():
         run.save()
         keys.add(store_benchmark(run, measured(), timezone.now()).recipe)
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (8348766529, "8.35 GFLOP/s"),
+        (999.4, "999 FLOP/s"),
+        (999_600, "1 MFLOP/s"),
+        (0, "0 FLOP/s"),
+        (None, "–"),
+    ],
+)
+def test_rates_are_shown_with_a_prefix(value, shown):
+    assert si(value, "FLOP/s") == shown

@@ -76,7 +76,7 @@ def test_the_page_shows_how_the_run_ran(client, viewer):
     )
     ingest_attempt(attempt)
     client.force_login(viewer)
-    text = str(client.get(attempt.run.get_absolute_url()).content, "utf-8")
+    text = str(client.get(f"/runs/{attempt.run.pk}/system/").content, "utf-8")
     assert "How it runs" in text
     assert "715 packed rows" in text
     assert "&lt;i&gt;" in text

@@ -87,7 +87,7 @@ def test_a_benchmark_is_kept_written_compared_and_profiled(artifacts_dir, tmp_pa
     assert first["host_time"]["data"]["median"] > 0
     assert first["profile_dir"] == str(profile)
     assert first["profile"]["operations"][0]["seconds"] > 0
-    Record.model_validate(first, strict=True)
+    Record.model_validate_json(json.dumps(first), strict=True)
 
     # A baseline far slower, then one far faster than anything: both verdicts are certain.
     _measured_at(row, 1e3)

@@ -14,7 +14,6 @@ from runs.listing.page import read_page
 from runs.listing.saved import save_view
 from runs.listing.search import search_runs
 from runs.models import Evaluation, Run, Tag
-from runs.selectors import live_workers
 from runs.states import Status
 from runs.tests.control_support import hold, make_device, make_worker, queued
 from runs.tests.support import make_dataset, make_run
@@ -147,7 +146,7 @@ def test_sorting_reads_an_index_and_not_the_rows_with_their_provenance(sort):
 def test_the_count_reads_no_json(client, operator):
     make_run()
     with CaptureQueriesContext(connection) as caught:
-        page = read_page(search_runs(""), Address(), live=list(live_workers()))
+        page = read_page(search_runs(""), Address())
     assert page.count == 1
     counting = next(row["sql"] for row in caught.captured_queries if "COUNT(*)" in row["sql"])
     inner = counting.split("COUNT(*)")[1].split("counted")[0]
@@ -159,3 +158,12 @@ def test_the_count_reads_no_json(client, operator):
 def no_cache():
     """What one page left in a cache must not make the next one cheap."""
     cache.clear()
+
+
+def test_the_list_as_it_opens_costs_six_queries_with_those_that_find_out_who_asks(client, operator):
+    fill(120)
+    client.force_login(operator)
+    client.get("/runs/")
+    with CaptureQueriesContext(connection) as caught:
+        assert client.get("/runs/").status_code == 200
+    assert len(caught) <= MOST_QUERIES

@@ -14,7 +14,7 @@ from runs.tests.support import fresh, run_in
 
 # Writes numbered lines by os.write, print and C while it rotates them, then waits for its input to end.
 WRITER = """
-import ctypes, os, pathlib, sys, threading
+import ctypes, os, pathlib, sys, threading, time
 import django
 django.setup()
 from runs.logs import rotate_log
@@ -28,6 +28,9 @@ thread = threading.Thread(target=turn)
 thread.start()
 libc = ctypes.CDLL(None)
 for number in range(0, count, 3):
+    # However busy the machine is: rotated this often at least.
+    while turned < number // 3000:
+        time.sleep(0.001)
     os.write(1, b"line %d\\n" % number)
     print("line", number + 1, flush=True)
     libc.write(1, b"line %d\\n" % (number + 2), len(b"line %d\\n" % (number + 2)))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from training.assembly import assemble
-from training.bench import bench
+from training.bench.measure import bench
 from training.checkpoint_store import restore_params
 from training.decoding import Decoding
 from training.device import probe, select_device

@@ -36,6 +36,7 @@ CPU = [
     event("inner", 50, 20),
     event("inner", 200, 50),
     event("end: outer", 100, 5),
+    event("ThunkExecutor::Execute (wait for completion)", 300, 500),
     event("PjitFunction", 0, 900, tid=8),
 ]
 

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from runs.charts.groups import chart_groups, chart_sections
+from runs.charts.groups import chart_sections, imported_charts
 from runs.metrics.curves import newest_points
 from runs.states import Kind, Status
 from runs.tests.support import make_run, run_in, write_points
@@ -58,10 +58,11 @@ def test_a_training_at_work_has_the_charts_that_it_will_fill():
     assert drawn(make_run(kind=Kind.GENERATE, total_steps=0)) == {}
 
 
-def test_the_overview_shows_the_key_charts_and_a_comparison_all():
-    assert [chart.title for chart in chart_groups(make_run())] == ["Loss", "Throughput", "Held-out accuracy"]
-    assert chart_groups(make_run(kind=Kind.GENERATE, total_steps=0)) == []
-    assert len(chart_groups(None)) == 6
+def test_an_imported_run_shows_some_of_its_own_metrics_losses_first():
+    run = make_run(kind=Kind.IMPORTED)
+    for name in ("accuracy", "zz", "validation_loss", "_private", "train/loss"):
+        write_points(run, {1: 1.0}, name=name)
+    assert [chart.names for chart in imported_charts(run)] == ["train/loss", "validation_loss", "accuracy"]
 
 
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.RUNNING, Status.COMPLETED])
