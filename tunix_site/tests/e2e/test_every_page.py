@@ -184,7 +184,11 @@ def test_a_chart_says_no_points_only_when_it_knows(site, viewer, tmp_path):
     run = finished_run(tmp_path)
     page = site.open("/runs/", user=viewer)
     held = []
-    page.route("**/metrics?*", lambda route: held.append(route))
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/metrics?*", hold)
     page.goto(f"/runs/{run.pk}/charts/")
     note = page.locator(".chart-note").first
     note.get_by_text("The points are being read …").wait_for()
