@@ -1,5 +1,6 @@
 """The admin of traces and datasets: to read, and to seed or build; nothing is changed by hand."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pydantic
@@ -29,6 +30,15 @@ __all__ = ["admin_builds", "admin_imports", "admin_traces"]  # importing them re
 MOST_CHECKED = 20
 
 
+class NamedValuesFilter(admin.AllValuesFieldListFilter):
+    """A filter by the values of a field, in which the empty one has a name too."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """List what can be chosen."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "none"}
+
+
 @admin.register(Dataset)
 class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
     """Published datasets; seeding and building are buttons above the list, checking is an action."""
@@ -41,7 +51,7 @@ class DatasetAdmin(DatasetActions, ReadOnlyAdmin):
         "licence",
         "published_at",
     )
-    list_filter = ("generator", "licence")
+    list_filter = (("generator", NamedValuesFilter), ("licence", NamedValuesFilter))
     search_fields = ("key", "content_hash", "description", "source")
     date_hierarchy = "published_at"
     fields = (

@@ -12,7 +12,7 @@ MAX_DIFF_BYTES: Final = 256 << 10
 MASK: Final = "‹masked›"
 _GIT_TIMEOUT_S: Final = 20
 _HERE: Final = Path(__file__).resolve().parent
-_NO_CORE: Final = frozenset({"tests", "bench", "bench.py"})
+_NO_CORE: Final = frozenset({"tests", "bench", "traces.py"})
 
 _SECRETS: Final = (
     # An assignment to a name that says what it is; the name stays.

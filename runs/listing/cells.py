@@ -129,7 +129,9 @@ def time_cell(value: Any) -> SafeString:
     if value is None:
         return NOTHING
     local = timezone.localtime(value)
-    return format_html('<time datetime="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M}")
+    day, clock = f"{local:%Y-%m-%d}", f"{local:%H:%M}"
+    markup = '<time datetime="{}"><span class="nowrap">{}</span> {}</time>'
+    return format_html(markup, local.isoformat(), day, clock)
 
 
 def number_cell(value: float | None) -> SafeString:
@@ -151,7 +153,7 @@ def size_cell(run: Run) -> SafeString:
 
 def duration_cell(run: Run) -> SafeString:
     """Time since the newest start."""
-    return format_html("{}", duration(run))
+    return format_html("{}", duration(run)) if run.started_at else NOTHING
 
 
 def text_cell(value: object) -> SafeString:

@@ -151,7 +151,7 @@ _ALL: Final = (
 )  # fmt: skip
 COLUMNS: Final = {column.name: column for column in _ALL}
 DEFAULT_COLUMNS: Final = (
-    "run", "status", "progress", "dataset", "model", "device", "loss", "accuracy", "speed", "duration",
+    "run", "status", "progress", "dataset", "model", "loss", "accuracy", "speed", "duration",
     "started", "tags",
 )  # fmt: skip
 SORT_ALIASES: Final = {"id": "run", "number": "run", "params": "model", "parameters": "model"}

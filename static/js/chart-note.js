@@ -28,9 +28,12 @@ function brokenText(shapes) {
 }
 
 /** Say what is drawn and what is not. */
-export function noteText({ shapes, limits }, { axis, smooth, clip, log, zoom }, { loading = false, problem = "" } = {}) {
+export function noteText({ shapes, limits }, { axis, smooth, clip, log, zoom }, { loading = false, problem = "", unread = false } = {}) {
   const seen = shapes.filter((shape) => shape.seen.length);
-  if (!shapes.length || shapes.every((shape) => !shape.series.step.length)) return "No points yet.";
+  if (!shapes.length || shapes.every((shape) => !shape.series.step.length)) {
+    if (!unread) return "No points yet.";
+    return problem ? `The points could not be read: ${problem.replace(/\.$/, "")}.` : "The points are being read …";
+  }
   const parts = shownText(shapes);
   if (loading) parts.push("finer points are being read");
   if (problem) parts.push(`finer points could not be read: ${problem.replace(/\.$/, "")}`);

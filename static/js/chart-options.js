@@ -1,7 +1,7 @@
 /* The options of Chart.js for a line chart: axes, tooltip, and no animation. */
 import { AXES } from "./chart-axes.js";
 import { marksNear } from "./chart-markers.js";
-import { fullMoment, placeText, shortNumber, tickOptions } from "./chart-ticks.js";
+import { fullMoment, placeText, tickOptions, valueText } from "./chart-ticks.js";
 
 const TOLD = 8;
 
@@ -49,7 +49,7 @@ function linesOf(item) {
 }
 
 /** Give the options for what a chart shows. */
-export function optionsOf({ view, drawn, colours }) {
+export function optionsOf({ view, drawn, colours, unit = "" }) {
   const axisLook = { grid: { color: colours.grid, tickLength: 4 }, border: { color: colours.grid } };
   const { ticks, ...places } = tickOptions(view.axis);
   const [min, max] = view.zoom ?? [];
@@ -79,7 +79,7 @@ export function optionsOf({ view, drawn, colours }) {
         type: view.log ? "logarithmic" : "linear",
         ...limits,
         ...axisLook,
-        ticks: { color: colours.soft, maxTicksLimit: 7, includeBounds: !drawn.limits, callback: (value) => shortNumber(value) },
+        ticks: { color: colours.soft, maxTicksLimit: 7, includeBounds: !drawn.limits, callback: (value, _, ticks) => valueText(value, view.log ? [] : ticks, unit) },
       },
     },
     plugins: {

@@ -10,6 +10,24 @@ export function shortNumber(value) {
   return Number(value).toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 
+const BYTES = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
+/** Label a value of an axis so that it differs from its neighbours, which are `ticks`: [{value}]. */
+export function valueText(value, ticks = [], unit = "") {
+  const values = ticks.map((one) => Math.abs(one.value));
+  const size = Math.max(Math.abs(value), ...values);
+  const apart = ticks.length > 1 ? Math.abs(ticks[1].value - ticks[0].value) : 0;
+  if (unit === "bytes") {
+    const power = size >= 1024 ? Math.min(BYTES.length - 1, Math.floor(Math.log2(size) / 10)) : 0;
+    const digits = apart ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(apart / 1024 ** power)))) : 2;
+    return `${(value / 1024 ** power).toLocaleString("en", { maximumFractionDigits: digits })} ${BYTES[power]}`;
+  }
+  const digits = apart && size ? Math.ceil(Math.log10(size / apart)) + 1 : 0;
+  if (!Number.isFinite(digits) || digits <= 2) return shortNumber(value);
+  if (size >= 1e6 || size < 1e-3) return value === 0 ? "0" : Number(value).toExponential(Math.min(12, digits - 1)).replace(/\.?0+e/, "e");
+  return Number(value).toLocaleString("en", { maximumSignificantDigits: Math.min(15, Math.max(4, digits)) });
+}
+
 /** Choose round moments between two, at most `most` of them; seconds. */
 export function timeTicks(from, to, most) {
   const wish = (to - from) / Math.max(1, most);

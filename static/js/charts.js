@@ -22,7 +22,7 @@ export { colourOf };
 const PLAIN_VIEW = { axis: "step", smooth: 0, clip: 0, log: false, marks: new Set(["broken"]), zoom: null };
 
 class LineChart {
-  constructor(canvas, { title = "", unit = "", series = [], logarithmic = false, positions, view, asleep = false, onZoom, onLog } = {}) {
+  constructor(canvas, { title = "", unit = "", series = [], logarithmic = false, positions, view, asleep = false, awaits = false, onZoom, onLog } = {}) {
     this.canvas = canvas;
     this.title = title;
     this.unit = unit;
@@ -35,6 +35,8 @@ class LineChart {
     this.hidden = new Set();
     this.loading = false;
     this.problem = "";
+    // Until its series came, nobody knows that there are no points.
+    this.unread = awaits;
     this.onZoom = onZoom ?? ((zoom) => this.setView({ zoom }));
     this.onLog = onLog ?? ((log) => this.setView({ log }));
     this.frame = chartFrame(canvas, { title, unit });
@@ -97,7 +99,7 @@ class LineChart {
     const colours = themeColours();
     // Beside the options: those are wrapped by Chart.js, which would be slow and takes functions for settings.
     this.chart.tunix = { placed: this.placed, ...this.drawn, colours, pointer: this.chart.tunix?.pointer };
-    this.chart.options = optionsOf({ view, drawn: this.drawn, colours });
+    this.chart.options = optionsOf({ view, drawn: this.drawn, colours, unit: this.unit });
     this.chart.update("none");
   }
 
@@ -172,6 +174,11 @@ class LineChart {
     this.draw();
   }
 
+  /** Say why the points that it awaits did not come. */
+  setUnread(problem) {
+    if (this.unread) this.setLoading(false, problem);
+  }
+
   /** Show finer points while zoomed in, in the place of a whole series': pairs of its key and what is shown. */
   setDetail(pairs) {
     this.detail = new Map(pairs.map(([key, series]) => [key, copySeries(series)]));
@@ -186,6 +193,7 @@ class LineChart {
 
   /** Append what came since, matched by run, metric and attempt. */
   update(fresh) {
+    this.unread = false;
     for (const one of fresh) {
       const held = this.series.find((series) => keyOf(series) === keyOf(one));
       if (held) appendTo(held, one);
@@ -212,6 +220,7 @@ class LineChart {
     this.series = fresh.map(copySeries);
     this.detail = null;
     this.problem = "";
+    this.unread = false;
     this.learn();
     this.draw();
   }

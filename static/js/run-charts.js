@@ -53,6 +53,7 @@ export class ChartSet {
       positions: this.positions,
       view: { ...this.sharedView(), log: this.settings.log.has(names[0]) },
       asleep: true,
+      awaits: true,
       onZoom: (zoom) => this.change({ zoom }),
       onLog: (on) => this.changeLog(names[0], on),
     });
@@ -95,10 +96,16 @@ export class ChartSet {
     if (!lacking.length) return;
     for (const entry of lacking) entry.loaded = true;
     const names = [...new Set(lacking.flatMap((entry) => entry.names))];
-    this.onNeed(names).catch(() => {
+    this.onNeed(names).catch((error) => {
       // Asked again with the next look, or when they come back into view.
       for (const entry of lacking) entry.loaded = false;
+      this.failed(error.message, lacking);
     });
+  }
+
+  /** Say in charts that have no points yet why these did not come. */
+  failed(problem, entries = this.charts) {
+    for (const { chart } of entries) chart.setUnread(problem);
   }
 
   /** Read everything anew, each chart once it is in view. */

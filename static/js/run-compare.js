@@ -26,4 +26,5 @@ try {
   const notice = document.querySelector("[data-compare-notice]");
   notice.textContent = `The curves could not be read: ${error.message}. Load the page again to try once more.`;
   notice.hidden = false;
+  charts.failed(error.message);
 }

@@ -101,13 +101,13 @@ def test_what_is_no_secret_stays(line):
 
 
 def test_only_code_that_makes_parameters_counts_as_training_code(tmp_path):
-    for name in ("loop.py", "tests/test_loop.py", "bench/measure.py", "notes.md"):
+    for name in ("loop.py", "tests/test_loop.py", "bench/measure.py", "traces.py", "notes.md"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("one")
     training_code.cache_clear()
     before = training_code(tmp_path)
-    for name in ("tests/test_loop.py", "bench/measure.py", "notes.md"):
+    for name in ("tests/test_loop.py", "bench/measure.py", "traces.py", "notes.md"):
         (tmp_path / name).write_text("two")
     training_code.cache_clear()
     assert training_code(tmp_path) == before

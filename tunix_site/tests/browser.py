@@ -15,6 +15,7 @@ from django.conf import settings
 from django.test import Client
 
 WIDTHS = {"phone": 390, "laptop": 1280, "wide": 1920}
+TALLEST_PICTURE = 15_000
 
 
 def find_chromium() -> str | None:
@@ -112,7 +113,9 @@ def shoot(page: Any, name: str) -> None:
     if os.environ.get("TUNIX_SCREENSHOTS", "0") not in {"", "0"}:
         folder = Path(settings.BASE_DIR) / "screenshots"
         folder.mkdir(exist_ok=True)
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        # A page of a hundred windows is too much for one picture.
+        whole = page.evaluate("document.documentElement.scrollHeight") <= TALLEST_PICTURE
+        page.screenshot(path=folder / f"{name}.png", full_page=whole)
 
 
 @pytest.fixture(scope="session")

@@ -199,3 +199,15 @@ def test_the_wait_grows_with_failures_and_while_nobody_looks(run):
 def test_twenty_four_lines_can_be_told_apart(run):
     styles = run("chart-palette", "[...Array(24).keys()].map((at) => JSON.stringify(m.lineStyle(at)))")
     assert len(set(styles)) == 24
+
+
+def test_the_labels_of_an_axis_differ_from_each_other(run):
+    ticks = "[{value: 1073741824}, {value: 1073841824}]"
+    assert run("chart-ticks", f"m.valueText(1073741824, {ticks}, 'bytes')") == "1 GiB"
+    assert run("chart-ticks", f"m.valueText(1073841824, {ticks}, 'bytes')") == "1.00009 GiB"
+    assert run("chart-ticks", "m.valueText(512, [{value: 0}, {value: 512}], 'bytes')") == "512 bytes"
+    assert run("chart-ticks", "m.valueText(40010, [{value: 40000}, {value: 40010}])") == "40,010"
+    assert run("chart-ticks", "m.valueText(1.00001, [{value: 1}, {value: 1.00001}])") == "1.00001"
+    assert run("chart-ticks", "m.valueText(1234567, [{value: 1234566}, {value: 1234567}])") == "1.234567e+6"
+    assert run("chart-ticks", "m.valueText(3e9, [{value: 0}, {value: 1e9}])") == "3e+9"
+    assert run("chart-ticks", "m.valueText(0.5, [])") == "0.5"
