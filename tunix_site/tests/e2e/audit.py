@@ -13,7 +13,8 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 # What axe finds, one line each; rules that differ in taste only are left out by their impact.
 ASK = """async ([only, without]) => {
   const rules = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
-  const options = { resultTypes: ["violations"], rules };
+  // Without reading every style sheet once more, which only a rule about locked screens needs.
+  const options = { resultTypes: ["violations"], rules, preload: false, iframes: false };
   if (only.length) options.runOnly = { type: "rule", values: only };
   const { violations } = await axe.run(document, options);
   const grave = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));

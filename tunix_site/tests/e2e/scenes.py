@@ -136,7 +136,7 @@ def failed_training() -> Run:
 def huge_training(folder: Path) -> Run:
     """A training with thousands of everything, and words that no page expects."""
     run = finished_run(folder, name=WILD)
-    make_huge(run, count=3000)
+    make_huge(run, count=2000)
     for name in ("train/loss", "train/grad_norm", f"train/{LONG}"[:80], f"odd/{RTL}🦜 <i>x</i>"[:80]):
         MetricPoint.objects.filter(run=run, name=name).delete()
         write_points(run, {step: 3.0 / step for step in range(1, 4001)}, name=name)
