@@ -1,11 +1,14 @@
 /* The first page, live: one small poll moves the progress, and what else changed is drawn anew. */
 import { callApi } from "./http.js";
 
-const POLL_MS = 3000;
+const POLL_MS = 2000;
+// Nothing runs: something may still begin.
+const IDLE_MS = 10000;
 const SLOWEST_MS = 30000;
 const root = document.querySelector("[data-home]");
 const notice = document.querySelector("[data-home-notice]");
 let failures = 0;
+let idle = false;
 
 function put(row, what, text) {
   const place = row.querySelector(`[data-${what}]`);
@@ -43,6 +46,7 @@ async function look() {
   const now = await callApi(root.dataset.homeUrl);
   if (now.mark === root.dataset.mark) now.running.forEach(show);
   else await redraw();
+  idle = !now.running.length && !now.waiting;
 }
 
 async function poll() {
@@ -60,7 +64,7 @@ async function poll() {
       notice.hidden = failures < 2;
     }
   }
-  setTimeout(poll, Math.min(SLOWEST_MS, POLL_MS * 2 ** Math.min(failures, 4)));
+  setTimeout(poll, Math.min(SLOWEST_MS, (idle ? IDLE_MS : POLL_MS) * 2 ** Math.min(failures, 4)));
 }
 
 if (root) {

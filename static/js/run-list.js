@@ -2,7 +2,7 @@
 import { callApi } from "./http.js";
 import { formatLeft, formatNumber, formatShare, formatSpan } from "./run-format.js";
 
-const POLL_MS = 5000;
+const POLL_MS = 2000;
 const SLOWEST_MS = 60_000;
 const table = document.querySelector("[data-run-list]");
 const search = document.querySelector("#q");
@@ -101,7 +101,8 @@ function showState(row, run) {
     left.hidden = run.eta_seconds === null;
     setText(left, run.eta_seconds === null ? "" : ` · ${formatLeft(run.eta_seconds)}`);
   }
-  if (run.last_loss !== null) setText(row.querySelector("[data-loss]"), formatNumber(run.last_loss));
+  // None where the newest loss was no number, and before there is any.
+  setText(row.querySelector("[data-loss]"), run.last_loss === null ? "–" : formatNumber(run.last_loss));
   if (run.tokens_per_second !== null) {
     setText(row.querySelector("[data-speed]"), Math.round(run.tokens_per_second).toLocaleString("en"));
   }
