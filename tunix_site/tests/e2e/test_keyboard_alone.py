@@ -63,7 +63,10 @@ def test_from_the_list_to_the_charts_and_into_a_curve(site, viewer, curved):
     said = page.locator("figure p[role=status]").first
     assert "step" in said.inner_text()
     for _ in range(4):
+        low, high = shown(page)
         page.keyboard.press("+")
+        # A view is drawn with the next frame, and the next key zooms what is drawn.
+        page.wait_for_function(f"() => {CHART}.scales.x.max - {CHART}.scales.x.min < {(high - low) * 0.9}")
     zoomed(page, (everything[1] - everything[0]) / 10)
     near = shown(page)
     page.keyboard.press("Shift+ArrowLeft")
