@@ -90,6 +90,7 @@ def written():
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_every_page_of_runs_fits_its_window(site, operator, finished, failed, written, forked, width, theme):
     draft = make_run()
     paths = {

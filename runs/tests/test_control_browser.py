@@ -38,6 +38,7 @@ def append(run: Run, text: str) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", ["phone", "laptop"])
+@pytest.mark.long
 def test_the_pages_of_run_control_fit_their_window(site, administrator, running, theme, width):
     make_worker("gone", age=900)
     make_worker(clusters=[{"name": f"runs@{LONG[:60]}/cpu:0", "pid": 1, "device": "cpu:0", "starts": 2}])

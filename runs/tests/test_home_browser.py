@@ -78,6 +78,7 @@ def seen(site, user, name, *, width, theme):
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_an_empty_installation_fits(site, operator, width, theme):
     page = seen(site, operator, "empty", width=width, theme=theme)
     assert page.locator('[aria-current="step"] code').inner_text().endswith("seed_dataset --dataset chain-v1")
@@ -85,6 +86,7 @@ def test_an_empty_installation_fits(site, operator, width, theme):
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_a_site_at_work_fits(site, viewer, width, theme):
     run = fill()
     page = seen(site, viewer, "data", width=width, theme=theme)
@@ -95,6 +97,7 @@ def test_a_site_at_work_fits(site, viewer, width, theme):
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", [LONG, WILD], ids=["long", "wild"])
+@pytest.mark.long
 def test_huge_names_and_reasons_fit(site, operator, width, theme, name):
     fill(name=name[:300], reason=LONG)
     page = seen(site, operator, f"huge-{name[:3].strip('<>')}", width=width, theme=theme)
@@ -103,6 +106,7 @@ def test_huge_names_and_reasons_fit(site, operator, width, theme, name):
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_nothing_but_failures_and_no_worker_fits(site, operator, width, theme):
     for number in range(3):
         failure(

@@ -39,6 +39,7 @@ def many():
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", ["phone", "laptop", "wide"])
+@pytest.mark.long
 def test_every_state_of_the_list_fits_its_window(site, administrator, many, width, theme):
     page = site.open("/runs/", user=administrator, theme=theme, width=width)
     paths = {

@@ -40,6 +40,7 @@ def huge():
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_samples_and_comparisons_fit_every_window(site, operator, changing, huge, width, theme):
     failed = run_in(Status.FAILED, name=LONG)
     Run.objects.filter(pk=failed.pk).update(error=LONG, reason="out of memory")

@@ -17,6 +17,7 @@ def big(tmp_path):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_the_tab_fits_every_window(site, viewer, big, theme, width):
     page = opened(site, viewer, big, "?smooth=0.8&clip=1", theme=theme, width=width)
     assert fits(page)

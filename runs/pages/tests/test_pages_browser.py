@@ -28,6 +28,7 @@ def finished(tmp_path):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", ["phone", "laptop", "wide"])
+@pytest.mark.long
 def test_every_tab_fits_its_window(site, operator, finished, width, theme):
     page = site.open("/runs/", user=operator, theme=theme, width=width)
 

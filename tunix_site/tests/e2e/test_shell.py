@@ -83,6 +83,7 @@ def test_the_keyboard_reaches_the_content_first(site, viewer):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.long
 def test_the_pages_open_without_complaint_at_every_width(site, administrator, theme, width):
     for name, path in PAGES.items():
         page = site.open(path, user=administrator, theme=theme, width=width)
