@@ -126,6 +126,7 @@ def test_a_run_without_provenance_says_when_it_comes(page):
     assert "Recorded when the run starts" in page(run, "provenance/")
 
 
+@pytest.mark.long
 def test_ten_thousand_of_everything_come_in_pages(page, finished):
     make_huge(finished)
     for tab in EVERY_TAB:
