@@ -7,7 +7,6 @@ from pathlib import Path
 from django.db.models import Case, QuerySet, When
 from django.utils import timezone
 
-from datasets_app.models import Dataset
 from runs.models import Checkpoint, Evaluation, Run, Sample, Worker
 from runs.states import INTERRUPTED, Kind
 from training.config import TrainConfig
@@ -167,8 +166,3 @@ def live_workers() -> QuerySet[Worker]:
     """List the workers whose heartbeat is fresh."""
     fresh = timezone.now() - dt.timedelta(seconds=WORKER_FRESH_S)
     return Worker.objects.filter(beat_at__gte=fresh)
-
-
-def runs_of_dataset(*, dataset: Dataset) -> QuerySet[Run]:
-    """List the runs that used a dataset's content, newest first."""
-    return Run.objects.filter(dataset=dataset).order_by("-id")

@@ -1,6 +1,6 @@
 """Which metrics share a chart, and under which heads the charts of a run stand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,12 +20,18 @@ CHARTS: Final[list[Group]] = [
     ("Gradient norm", ["train/grad_norm"]),
     ("Learning rate", ["train/learning_rate"]),
 ]
+EVALUATION_CHARTS: Final[list[Group]] = [
+    ("Held-out accuracy", ["eval/answer_accuracy", "eval/step_accuracy"]),
+    ("Held-out loss", ["eval/loss"]),
+]
 # Drawn for a run that has such points.
-DEVICE_CHARTS: Final[list[Group]] = [
+SYSTEM_CHARTS: Final[list[Group]] = [
     ("Device: utilisation", ["system/gpu_utilisation", "system/gpu_throttled"]),
-    ("Device: memory", ["system/gpu_memory_used", "system/host_memory"]),
+    ("Device: memory", ["system/gpu_memory_used"]),
+    ("Host: memory of the process", ["system/host_memory"]),
     ("Device: power", ["system/gpu_power"]),
     ("Device: temperature", ["system/gpu_temperature"]),
+    ("Checkpoints: stall and writing", ["system/checkpoint_stall", "system/checkpoint_time"]),
 ]
 # What the overview of a run shows.
 KEY_CHARTS: Final = CHARTS[:3]
@@ -73,7 +79,7 @@ def chart_sections(run: Run) -> list[Section]:
     shown = {name for _, names in groups for name in names}
     groups += [(name, [name]) for name in sorted(present - shown)]
     found: dict[str, list[Chart]] = {title: [] for title in SECTIONS.values()}
-    for chart in _numbered(groups):
+    for chart in numbered(groups):
         found.setdefault(_section(chart.names), []).append(chart)
     others = found.pop(OTHER, [])
     named = [Section(title, charts) for title, charts in found.items() if charts]
@@ -81,7 +87,7 @@ def chart_sections(run: Run) -> list[Section]:
 
 
 def _known() -> Iterable[Group]:
-    return [*CHARTS, *DEVICE_CHARTS]
+    return [*CHARTS, *SYSTEM_CHARTS]
 
 
 def _still_fills(run: Run) -> bool:
@@ -93,7 +99,22 @@ def _section(names: str) -> str:
     return SECTIONS.get(head, head) if slash and head else OTHER
 
 
-def _numbered(groups: Iterable[Group]) -> list[Chart]:
+def charts_there(run: Run, groups: Sequence[Group], *, expected: bool = False) -> list[Chart]:
+    """List the charts that the run has points for, or with ``expected`` all: they will come.
+
+    One query at most.
+    """
+    if not run.attempt:
+        return []
+    there = {name for _, group in groups for name in group}
+    if not expected:
+        there = set(newest_points(run, sorted(there)))
+    shown = [(title, [name for name in group if name in there]) for title, group in groups]
+    return numbered((title, names) for title, names in shown if names)
+
+
+def numbered(groups: Iterable[Group]) -> list[Chart]:
+    """Make charts of groups, each with a place of its own on the page."""
     return [
         Chart(title, ",".join(names), UNITS.get(names[0], ""), f"chart-{number}")
         for number, (title, names) in enumerate(groups)

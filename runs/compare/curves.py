@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from runs.charts.groups import Chart
+from runs.charts.groups import Chart, numbered
 from runs.metrics.units import UNITS
 
 AT_FIRST: Final = (
@@ -18,10 +18,7 @@ AT_FIRST: Final = (
 
 def compared_charts(metrics: Sequence[str]) -> list[Chart]:
     """List the charts for the metrics asked for, or for those that a comparison begins with."""
-    return [
-        Chart(name, name, UNITS.get(name, ""), f"chart-{number}")
-        for number, name in enumerate(metrics or AT_FIRST)
-    ]
+    return numbered((name, [name]) for name in metrics or AT_FIRST)
 
 
 def known_metrics() -> list[str]:

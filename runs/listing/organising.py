@@ -12,7 +12,6 @@ from runs.states import ALIVE
 from tunix_site.errors import ConflictError, InvalidInputError
 
 MOST_TAGS = 50
-LONGEST_TAG = 40
 # A search means something else by these.
 NO_TAGS = frozenset({"none", "any"})
 

@@ -9,8 +9,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.charts.groups import EVALUATION_CHARTS, charts_there
 from runs.models import Evaluation, Run
-from runs.pages.charts_there import EVALUATION_GROUPS, charts_there
 from runs.pages.paging import page_of
 from runs.run_page import found_run, frame
 from runs.states import Kind
@@ -49,7 +49,7 @@ def evaluations(request: HttpRequest, run_id: int) -> HttpResponse:
         "with_overtaken": with_overtaken,
         "overtaken": selectors.overtaken_evaluations(run=run),
         "headline": run.best_evaluation_id,
-        "charts": charts_there(run, EVALUATION_GROUPS) if page.paginator.count > 1 else [],
+        "charts": charts_there(run, EVALUATION_CHARTS) if page.paginator.count > 1 else [],
     }
     return render(request, "runs/tab_evaluations.html", context)
 

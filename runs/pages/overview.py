@@ -1,7 +1,6 @@
 """The first tab: the numbers that matter, the curves that people look at first, and what is new."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -10,10 +9,9 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_GET
 
 from runs import selectors
-from runs.charts.groups import KEY_CHARTS, Chart, imported_charts
+from runs.charts.groups import KEY_CHARTS, Chart, charts_there, imported_charts
 from runs.lineage import lineage
 from runs.models import Run
-from runs.pages.charts_there import TabChart, charts_there
 from runs.pages.events import newest_events
 from runs.pages.generation import generation
 from runs.pages.latest import latest_values
@@ -57,7 +55,7 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     return render(request, "runs/tab_overview.html", context)
 
 
-def _key_charts(run: Run) -> Sequence[Chart | TabChart]:
+def _key_charts(run: Run) -> list[Chart]:
     if run.kind == Kind.IMPORTED:
         return imported_charts(run)
     return charts_there(run, KEY_CHARTS, expected=run.is_alive) if run.kind == Kind.TRAIN else []

@@ -5,9 +5,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs.benchmarks.profiles import find_profile
+from runs.charts.groups import SYSTEM_CHARTS, charts_there
 from runs.engine import engine_facts
 from runs.models import DeviceLease, Run
-from runs.pages.charts_there import SYSTEM_GROUPS, charts_there
 from runs.run_page import found_run, frame
 from runs.templatetags.run_format import span
 from tunix_site.auth import scope_required
@@ -20,7 +20,7 @@ def system(request: HttpRequest, run_id: int) -> HttpResponse:
     run = found_run(run_id)
     context = {
         **frame(run, user=request.user, tab="system"),
-        "charts": charts_there(run, SYSTEM_GROUPS),
+        "charts": charts_there(run, SYSTEM_CHARTS),
         "engine": engine_facts(run),
         "newest": run.attempts.order_by("-number").first(),
         "waited": _waited(run),

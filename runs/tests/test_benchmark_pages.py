@@ -8,7 +8,7 @@ from django.utils import timezone
 from runs.benchmarks.drawing import step_parts, trend
 from runs.benchmarks.profiles import FILES_SHOWN, find_profile, profile_folder
 from runs.benchmarks.records import store_benchmark, store_failure
-from runs.benchmarks.schema import Record
+from runs.benchmarks.schema import FailedRecord, Record
 from runs.states import Kind, Status
 from runs.templatetags.run_format import si
 from runs.tests.support import make_dataset, run_in
@@ -116,7 +116,8 @@ def test_the_list_filters_and_escapes_and_shows_what_failed(page):
     failed = run_in(Status.FAILED, kind=Kind.BENCH, name="too large")
     failed.config = TrainConfig(model="base", batch_size=4096).model_dump(mode="json")
     failed.save()
-    store_failure(failed, reason="needs 99 GiB and 3 GiB are free")
+    record = store_failure(failed, reason="needs 99 GiB and 3 GiB are free").record
+    FailedRecord.model_validate_json(json.dumps(record), strict=True)
     text = page("/benchmarks/")
     assert "<script>alert" not in text
     assert "needs 99 GiB" in text
@@ -215,7 +216,9 @@ def test_the_api_lists_filters_and_gives_whole_records(client, viewer):
     Record.model_validate_json(json.dumps(whole), strict=True)
     assert client.get("/api/training/benchmarks/4711").status_code == 404
     schema = client.get("/api/training/benchmarks/schema").json()
-    assert schema["properties"].keys() == Record.model_fields.keys()
+    forms = {one["$ref"].rpartition("/")[2] for one in schema["anyOf"]}
+    assert forms == {"Record", "FailedRecord"}
+    assert schema["$defs"]["Record"]["properties"].keys() == Record.model_fields.keys()
 
 
 def test_the_recipe_is_the_same_whatever_changes_no_number():

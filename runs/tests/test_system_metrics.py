@@ -128,6 +128,6 @@ def test_the_page_draws_what_was_measured_and_no_empty_charts():
     device = chart_sections(run)[-1]
     assert device.title == "Device and host"
     assert [(chart.title, chart.names, chart.unit) for chart in device.charts] == [
-        ("Device: memory", HOST, "bytes"),
+        ("Host: memory of the process", HOST, "bytes"),
         ("Device: power", "system/gpu_power", "W"),
     ]
