@@ -1,5 +1,6 @@
 """Fixtures of this package; those of one session are made once because they are registered here alone."""
 
+import json
 import subprocess
 
 import pytest
@@ -11,6 +12,26 @@ from runs.tests.support import start_manage, wait_until
 from runs.tests.training_support import compiled, dataset, end_worker, worker
 
 __all__ = ["compiled", "dataset", "driver", "start_worker", "worker"]
+
+
+@pytest.fixture
+def call(client, token_headers):
+    """Ask the API by token: method, path, the expected status, then scope, body and query."""
+    headers = {scope: token_headers(scope) for scope in ("read", "operate")}
+
+    def send(method, path, code, /, *, scope="read", body=None, **query):
+        answer = client.generic(
+            method,
+            path,
+            json.dumps(body) if body is not None else "",
+            content_type="application/json",
+            query_params=query,
+            headers=headers[scope],
+        )
+        assert answer.status_code == code, answer.content
+        return answer.json()
+
+    return send
 
 
 @pytest.fixture

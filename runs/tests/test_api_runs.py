@@ -30,25 +30,6 @@ CHANGES = ["stop", "start", "resume", "clone"]
 
 
 @pytest.fixture
-def call(client, token_headers):
-    headers = {scope: token_headers(scope) for scope in ("read", "operate")}
-
-    def send(method, path, code, /, *, scope="read", body=None, **query):
-        answer = client.generic(
-            method,
-            path,
-            json.dumps(body) if body is not None else "",
-            content_type="application/json",
-            query_params=query,
-            headers=headers[scope],
-        )
-        assert answer.status_code == code, answer.content
-        return answer.json()
-
-    return send
-
-
-@pytest.fixture
 def finished(tmp_path):
     """A completed training with points, a checkpoint, an evaluation, samples and a log."""
     attempt = start(make_run(dataset=make_dataset(), name="finished"))

@@ -14,11 +14,9 @@ from runs.templatetags.run_format import si
 from runs.tests.support import make_dataset, run_in
 from training.config import TrainConfig
 from training.traces import OPERATIONS_NAME
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
-
-WILD = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}שלום 🦜 {{ name }} &amp; '\""
 
 
 def spread(seconds):
@@ -97,11 +95,7 @@ def page(client, viewer):
     client.force_login(viewer)
 
     def read(url, code=200, **query):
-        answer = client.get(url, query_params=query)
-        assert answer.status_code == code
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get(url, query_params=query), code)
 
     return read
 

@@ -19,7 +19,7 @@ from runs.models import Benchmark, Evaluation, Run
 from runs.states import Kind, Status
 from runs.tests.samples_support import graded, training
 from runs.tests.support import make_run, run_in, write_points
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import page_text
 
 pytestmark = pytest.mark.django_db
 
@@ -31,11 +31,7 @@ def page(client, viewer):
     client.force_login(viewer)
 
     def read(**query: object) -> str:
-        answer = client.get("/runs/compare/", {name: str(value) for name, value in query.items()})
-        assert answer.status_code == 200
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get("/runs/compare/", {name: str(value) for name, value in query.items()}))
 
     return read
 

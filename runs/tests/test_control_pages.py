@@ -13,7 +13,7 @@ from runs.tests.control_support import hold, make_device, make_worker, queued
 from runs.tests.support import fresh, make_run, release_device, run_in
 from tunix_site.errors import ConflictError
 from tunix_site.models import AuditEvent
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import page_text
 
 pytestmark = pytest.mark.django_db
 
@@ -23,11 +23,7 @@ WILD = "<script>alert(1)</script>"
 @pytest.fixture
 def page(client):
     def read(path: str, form: dict[str, Any] | None = None, code: int = 200) -> str:
-        answer = client.get(path) if form is None else client.post(path, form, follow=True)
-        assert answer.status_code == code, answer.content[:300]
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get(path) if form is None else client.post(path, form, follow=True), code)
 
     return read
 

@@ -22,25 +22,6 @@ ROOT = "/api/training/runs"
 
 
 @pytest.fixture
-def call(client, token_headers):
-    headers = {scope: token_headers(scope) for scope in ("read", "operate")}
-
-    def send(method, path, code, /, *, scope="read", body=None, **query):
-        answer = client.generic(
-            method,
-            path,
-            json.dumps(body) if body is not None else "",
-            content_type="application/json",
-            query_params=query,
-            headers=headers[scope],
-        )
-        assert answer.status_code == code, answer.content
-        return answer.json()
-
-    return send
-
-
-@pytest.fixture
 def trained():
     run = make_run(dataset=make_dataset(), name="trained", config={"learning_rate": 5e-4})
     row = Evaluation.objects.create(

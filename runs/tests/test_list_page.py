@@ -15,11 +15,9 @@ from runs.listing.search import search_runs
 from runs.models import Run
 from runs.states import Status
 from runs.tests.support import fresh, make_dataset, make_run, run_in
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
-
-WILD = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}שלום 🦜 {{ name }} &amp; '\""
 
 
 @pytest.fixture
@@ -27,11 +25,7 @@ def page(client, operator):
     client.force_login(operator)
 
     def read(code: int = 200, /, **query: str) -> str:
-        answer = client.get("/runs/", query_params=query)
-        assert answer.status_code == code
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get("/runs/", query_params=query), code)
 
     return read
 

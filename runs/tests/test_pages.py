@@ -23,11 +23,9 @@ from runs.tests.support import (
     start,
     write_points,
 )
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
-
-WILD = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}שלום 🦜 {{ name }} &amp; '\""
 
 
 @pytest.fixture
@@ -35,11 +33,7 @@ def page(client, viewer):
     client.force_login(viewer)
 
     def read(url: str, code: int = 200, /, **query: str) -> str:
-        answer = client.get(url, query_params=query)
-        assert answer.status_code == code
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get(url, query_params=query), code)
 
     return read
 

@@ -9,7 +9,7 @@ from runs.samples.verdicts import choose, count_each, read_verdicts, search_posi
 from runs.states import Kind, Status
 from runs.tests.samples_support import graded, hash_of, record, training
 from runs.tests.support import finish, fresh, journal, make_dataset, make_run, run_in, start
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import page_text
 
 pytestmark = pytest.mark.django_db
 
@@ -21,11 +21,7 @@ def page(client, viewer):
     client.force_login(viewer)
 
     def read(run: Run, code: int = 200, /, **query: str) -> str:
-        answer = client.get(f"/runs/{run.pk}/samples/", query_params=query)
-        assert answer.status_code == code
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get(f"/runs/{run.pk}/samples/", query_params=query), code)
 
     return read
 

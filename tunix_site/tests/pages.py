@@ -1,6 +1,7 @@
 """The pages that tests walk: every named address of the site, and markup that the CSP forbids."""
 
 from html.parser import HTMLParser
+from typing import Any
 
 
 class InlineFinder(HTMLParser):
@@ -32,6 +33,18 @@ def inline_code(markup: str) -> list[str]:
     finder = InlineFinder()
     finder.feed(markup)
     return finder.found
+
+
+# A name that tries markup, templates, entities, quotes, other alphabets and their direction.
+WILD = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}שלום 🦜 {{ name }} &amp; '\""
+
+
+def page_text(answer: Any, code: int = 200) -> str:
+    """Give the markup of an answer, which must have this status and hold nothing that the policy blocks."""
+    assert answer.status_code == code, answer.content[:300]
+    text = str(answer.content, "utf-8")
+    assert inline_code(text) == []
+    return text
 
 
 PAGES = [

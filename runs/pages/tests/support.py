@@ -22,8 +22,8 @@ from runs.tests.support import (
     start,
 )
 from tunix_site.models import AuditEvent
+from tunix_site.tests.pages import WILD
 
-WILD = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}שלום 🦜 {{ name }} &amp; '\""
 LONG = "WithoutAnySpace" * 20
 # Every tab by its part of the address.
 TABS = (

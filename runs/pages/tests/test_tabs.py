@@ -10,7 +10,6 @@ from runs.pages.tests.support import (
     EVERY_TAB,
     LONG,
     TABS,
-    WILD,
     failed_run,
     finished_run,
     forked_run,
@@ -23,7 +22,7 @@ from runs.run_page import TABS as ALL_TABS
 from runs.states import Kind, Status
 from runs.tests.support import fresh, make_run, release_device, run_in
 from tunix_site.models import AuditEvent
-from tunix_site.tests.pages import inline_code
+from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
 
@@ -33,11 +32,7 @@ def page(client, viewer):
     client.force_login(viewer)
 
     def read(run: Run, tab: str = "", /, **query: str) -> str:
-        answer = client.get(f"/runs/{run.pk}/{tab}", query_params=query)
-        assert answer.status_code == 200
-        text = str(answer.content, "utf-8")
-        assert inline_code(text) == []
-        return text
+        return page_text(client.get(f"/runs/{run.pk}/{tab}", query_params=query))
 
     return read
 
