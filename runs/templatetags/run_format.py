@@ -98,15 +98,3 @@ def event_detail(event: AuditEvent) -> str:
         f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value not in ("", None, [])
     ]
     return "; ".join([part for part in (reason, ", ".join(rest)) if part])
-
-
-@register.simple_tag(takes_context=True)
-def with_query(context: template.Context, **changes: object) -> str:
-    """Give the page's query string with some parameters changed; empty ones are dropped."""
-    query = context["request"].GET.copy()
-    for name, value in changes.items():
-        if value in (None, ""):
-            query.pop(name, None)
-        else:
-            query[name] = str(value)
-    return f"?{query.urlencode()}"
