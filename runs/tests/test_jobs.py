@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from runs.benchmarks.profiles import find_profile
 from runs.benchmarks.schema import Record
 from runs.models import Benchmark, Evaluation, Run
 from runs.states import Kind, Status
@@ -17,8 +18,12 @@ BENCH = ("bench", "--device=cpu", "--model=nano", "--steps=8", "--set=batch_size
 
 
 def test_a_trained_model_is_graded_and_answers(artifacts_dir):
-    trained = manage_json("train", *SMOKE, "--foreground")
+    trained = manage_json("train", *SMOKE, "--foreground", "--profile-steps=3:5")
     number = str(trained["run_id"])
+    profile = find_profile(Run.objects.get(pk=number))
+    assert profile is not None
+    assert profile.folder == artifacts_dir.resolve() / "profiles" / number
+    assert profile.operations[0]["seconds"] > 0
 
     graded = manage_json("evaluate", number, "--split=train", "--limit=6", "--dataset=golden-v2")
     assert {"run_id", "step", "dataset", "split", "n", "answer_accuracy", "interval", "step_accuracy"} <= set(
