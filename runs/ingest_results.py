@@ -11,6 +11,13 @@ from runs.metrics.rollups import overtake
 from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Sample
 from runs.states import Kind
 
+# What journals from before these were recorded do not hold.
+LATER_FIELDS = (
+    "grader", "grader_version", "decoding", "subset_seed", "draws", "pass_at", "majority_accuracy",
+    "format_rate", "right_with_invalid_step", "generation_seconds", "results_hash",
+)  # fmt: skip
+LATER_SAMPLE_FIELDS = ("draw", "tokens", "finished", "first_wrong_step", "checks")
+
 
 def supersede(attempt: Attempt, step: int) -> None:
     """Mark what earlier attempts recorded after the step from which this one goes on."""
@@ -93,6 +100,7 @@ def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -
             "seconds": event["seconds"],
             "generated_tokens": event["generated_tokens"],
             "created_at": at,
+            **{name: event[name] for name in LATER_FIELDS if name in event},
         },
     )
     if not created:
@@ -118,6 +126,7 @@ def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -
                         "rule",
                     )
                 },
+                **{name: sample[name] for name in LATER_SAMPLE_FIELDS if name in sample},
             )
             for position, sample in enumerate(event["samples"])
         ],

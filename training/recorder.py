@@ -32,7 +32,10 @@ class GradedSample:
     """One held-out prompt, what the model wrote, and how it was graded.
 
     ``steps_valid`` has one entry per generated step: True, False, or None where no
-    checker knows the step.
+    checker knows the step; ``first_wrong_step`` is the index of the first False one. ``checks`` says
+    by the name of each further check (see `training.grading`) whether it passed, None where it had
+    nothing to check. ``draw`` numbers the texts after one prompt, ``tokens`` counts those of this
+    text, ``finished`` tells whether the model ended it itself.
     """
 
     trace_id: str
@@ -45,6 +48,11 @@ class GradedSample:
     answer: str | None
     correct: bool
     rule: str
+    draw: int = 0
+    tokens: int = 0
+    finished: bool = True
+    first_wrong_step: int | None = None
+    checks: Mapping[str, bool | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,15 @@ class EvaluationReport:
     ``loss`` is nats per supervised token; ``interval`` the 95 % Wilson interval of the
     answer accuracy; ``step_accuracy`` the share of checked steps that are valid, None
     where nothing could be checked; ``overlap`` how many of the ``n`` prompts also stand in
-    the training split; ``seconds`` wall time of generation and loss.
+    the training split; ``seconds`` wall time of generation and loss, ``generation_seconds`` of
+    generation alone.
+
+    With several texts a prompt (``draws``), ``answer_accuracy`` is the share of right ones among the
+    first texts, ``pass_at`` the chance that one of k texts is right by k (Chen et al., arXiv
+    2107.03374), ``majority_accuracy`` the share of prompts whose commonest answer is right.
+    ``format_rate`` is the share of texts with readable steps and exactly one answer,
+    ``right_with_invalid_step`` counts right answers below a step that is not valid.
+    ``results_hash`` is the SHA-256 over all texts and verdicts: equal for equal results.
     """
 
     step: int
@@ -70,6 +86,17 @@ class EvaluationReport:
     final: bool
     samples: Sequence[GradedSample] = field(default_factory=tuple)
     overlap: int = 0
+    grader: str = ""
+    grader_version: int = 0
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    subset_seed: int = 0
+    draws: int = 1
+    pass_at: Mapping[str, float] = field(default_factory=dict)
+    majority_accuracy: float | None = None
+    format_rate: float | None = None
+    right_with_invalid_step: int = 0
+    generation_seconds: float = 0.0
+    results_hash: str = ""
 
 
 class Recorder(Protocol):

@@ -100,6 +100,29 @@ class Evaluation(models.Model):
     superseded = models.BooleanField(default=False)
     created_at = models.DateTimeField()
 
+    checkpoint = models.ForeignKey(
+        Checkpoint,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="evaluations",
+        help_text="what was graded",
+    )
+    grader = models.CharField(max_length=60, blank=True, help_text="empty: before there was a choice")
+    grader_version = models.PositiveIntegerField(default=0)
+    decoding = models.JSONField(default=dict, help_text="how texts were drawn (training.decoding)")
+    limit = models.PositiveIntegerField(null=True, help_text="prompts at most, as asked")
+    subset_seed = models.PositiveIntegerField(default=0, help_text="what chose them")
+    draws = models.PositiveIntegerField(default=1, help_text="texts a prompt")
+    pass_at = models.JSONField(default=dict, help_text="pass@k by k")
+    majority_accuracy = models.FloatField(null=True, help_text="share whose commonest answer is right")
+    format_rate = models.FloatField(null=True, help_text="share of texts with exactly one answer")
+    right_with_invalid_step = models.PositiveIntegerField(default=0)
+    generation_seconds = models.FloatField(null=True)
+    results_hash = models.CharField(max_length=64, blank=True, help_text="over all texts and verdicts")
+    overlap = models.JSONField(
+        null=True, help_text="what of its prompts stands in the model's training data; NULL: not looked yet"
+    )
+
     class Meta:
         ordering = ["run", "step", "id"]
         constraints = [
@@ -122,7 +145,7 @@ class Evaluation(models.Model):
 
 
 class Sample(models.Model):
-    """One held-out prompt of an evaluation, what the model wrote, and the verdicts."""
+    """One text that the model wrote to a prompt of an evaluation, and the verdicts."""
 
     evaluation = models.ForeignKey(
         Evaluation, on_delete=models.CASCADE, related_name="samples", db_index=False
@@ -138,6 +161,15 @@ class Sample(models.Model):
     answer = models.TextField(null=True)  # noqa: DJ001  no answer at all differs from an empty one
     correct = models.BooleanField()
     rule = models.CharField(max_length=40)
+    draw = models.PositiveIntegerField(default=0, help_text="number of the text after this prompt")
+    tokens = models.PositiveIntegerField(null=True)
+    finished = models.BooleanField(default=True, help_text="the model ended the text itself")
+    first_wrong_step = models.PositiveIntegerField(null=True)
+    checks = models.JSONField(default=dict, help_text="further checks: passed, failed, or nothing to check")
+    majority_correct = models.BooleanField(
+        null=True, help_text="of several texts, whether the commonest answer is right; on the first alone"
+    )
+    overlap = models.CharField(max_length=16, blank=True, help_text="how the prompt stands in training data")
     # Worked out by the database, so that no writer can forget it.
     invalid_step = models.GeneratedField(
         expression=GreaterThan(
@@ -148,9 +180,9 @@ class Sample(models.Model):
     )
 
     class Meta:
-        ordering = ["evaluation", "position"]
+        ordering = ["evaluation", "position", "draw"]
         constraints = [
-            models.UniqueConstraint(fields=["evaluation", "position"], name="one_sample_a_position")
+            models.UniqueConstraint(fields=["evaluation", "position", "draw"], name="one_sample_a_draw")
         ]
         indexes = [
             # Holds all that a verdict needs: ten thousand of them are read without one text.
