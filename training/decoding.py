@@ -1,6 +1,7 @@
 """How a text is drawn from a model, as one frozen record that flags, JSON and page share. Imports no JAX."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -9,6 +10,15 @@ from training.config import MAX_INT
 from training.errors import ConfigError
 
 COLDEST = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """What the model wrote after one prompt; ``tokens`` counts its tokens, EOS included."""
+
+    text: str
+    tokens: int
+    stopped_at_eos: bool
 
 
 class Decoding(BaseModel):

@@ -34,3 +34,7 @@ class OutOfMemoryError(TrainingError):
     """The device ran out of memory while it worked; the message says what would fit."""
 
     cause = "device_memory"
+
+
+class EvaluationStoppedError(TrainingError):
+    """An evaluation was asked to stop before its end; what it wrote is kept where it was told to."""

@@ -5,8 +5,7 @@ loop runs on the device in stretches, between which the host looks whether all r
 or somebody asked for a stop.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +19,7 @@ from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import make_config
 from training.data import round_up
-from training.decoding import Decoding
+from training.decoding import Decoding, GeneratedText
 from training.device import SelectedDevice
 from training.layers import LayerCache
 from training.rendering import prompt_text
@@ -33,15 +32,6 @@ BUCKETS_A_DOUBLING: Final = 4
 
 class StopRequestedError(Exception):
     """Somebody asked for a stop in the middle of generation or evaluation."""
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedText:
-    """What the model wrote after one prompt; ``tokens`` counts its tokens, EOS included."""
-
-    text: str
-    tokens: int
-    stopped_at_eos: bool
 
 
 class _Prompts(NamedTuple):
@@ -98,20 +88,43 @@ class Generator:
         Raises:
             StopRequestedError: as soon as ``should_stop`` is true.
         """
+        batches = self.batches(
+            params, prompts, decoding=decoding, batch_size=batch_size, should_stop=should_stop
+        )
+        return [text for _, texts in batches for text in texts]
+
+    def batches(
+        self,
+        params: Any,
+        prompts: Sequence[str],
+        *,
+        decoding: Decoding,
+        batch_size: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        skip: Container[int] = (),
+    ) -> Iterator[tuple[int, list[GeneratedText]]]:
+        """Write as a call does, giving each batch as it is done, with the number of its first text.
+
+        Batches whose first text has a number in ``skip`` are left out; the others hold the same rows
+        all the same, so that nothing of them depends on it.
+
+        Raises:
+            StopRequestedError: as soon as ``should_stop`` is true.
+        """
         encoded = [TOKENIZER.encode(prompt_text(prompt)) for prompt in prompts]
         if not encoded:
-            return []
+            return
         names = name_rows(encoded, decoding.samples)
         repeated = [tokens for tokens in encoded for _ in range(decoding.samples)]
         width = bucket(max(len(tokens) for tokens in encoded))
-        rows = min(batch_size, 1 << (len(repeated) - 1).bit_length())
-        texts: list[GeneratedText] = []
+        rows = batch_rows(len(repeated), batch_size)
         for start in range(0, len(repeated), rows):
+            if start in skip:
+                continue
             part = slice(start, start + rows)
             batch = _pad(repeated[part], names[part], rows=rows, width=width)
             written = self._write(params, batch, decoding=decoding, should_stop=should_stop)
-            texts += [_to_text(tokens) for tokens in written[: len(repeated[part])]]
-        return texts
+            yield start, [_to_text(tokens) for tokens in written[: len(repeated[part])]]
 
     def _write(
         self, params: Any, batch: _Prompts, *, decoding: Decoding, should_stop: Callable[[], bool]
@@ -171,6 +184,11 @@ def _pad(prompts: Sequence[Sequence[int]], names: Words, *, rows: int, width: in
     # Rows that only fill the bucket count as ended.
     idle = np.arange(rows) >= len(prompts)
     return _Prompts(tokens, sizes, idle, np.pad(names, ((0, rows - len(prompts)), (0, 0))))
+
+
+def batch_rows(texts: int, batch_size: int) -> int:
+    """Give the texts that are written together, of so many in all: the batch size, or all of few."""
+    return min(batch_size, 1 << (texts - 1).bit_length())
 
 
 def bucket(size: int) -> int:

@@ -35,7 +35,8 @@ class GradedSample:
     checker knows the step; ``first_wrong_step`` is the index of the first False one. ``checks`` says
     by the name of each further check (see `training.grading`) whether it passed, None where it had
     nothing to check. ``draw`` numbers the texts after one prompt, ``tokens`` counts those of this
-    text, ``finished`` tells whether the model ended it itself.
+    text, ``finished`` tells whether the model ended it itself. ``majority_correct`` says on the first of
+    several texts whether the commonest of their answers is right.
     """
 
     trace_id: str
@@ -53,6 +54,7 @@ class GradedSample:
     finished: bool = True
     first_wrong_step: int | None = None
     checks: Mapping[str, bool | None] = field(default_factory=dict)
+    majority_correct: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class EvaluationReport:
     2107.03374), ``majority_accuracy`` the share of prompts whose commonest answer is right.
     ``format_rate`` is the share of texts with readable steps and exactly one answer,
     ``right_with_invalid_step`` counts right answers below a step that is not valid.
-    ``results_hash`` is the SHA-256 over all texts and verdicts: equal for equal results.
+    ``results_hash`` is the SHA-256 over all texts and verdicts: equal for equal results. ``limit`` is how
+    many prompts were asked for at most, ``subset_seed`` what chose them.
     """
 
     step: int
@@ -89,6 +92,7 @@ class EvaluationReport:
     grader: str = ""
     grader_version: int = 0
     decoding: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
     subset_seed: int = 0
     draws: int = 1
     pass_at: Mapping[str, float] = field(default_factory=dict)

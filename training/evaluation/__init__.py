@@ -1,0 +1,1 @@
+"""What an evaluation keeps while it generates, and the figures that it reports."""
