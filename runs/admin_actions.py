@@ -53,8 +53,10 @@ def _run_action(verb: Verb) -> Action:
 def _checkpoint_action(verb: Verb) -> Action:
     def act(model_admin: Any, request: HttpRequest, rows: QuerySet[Checkpoint]) -> None:
         for row in rows.select_related("run").order_by("run", "step"):
-            more = {"start": False, "origin": "the admin"} if "start" in verb.takes else {}
-            _do(model_admin, request, verb, row.run, step=row.step, **more)
+            more: dict[str, Any] = {"origin": "the admin"} if "origin" in verb.takes else {}
+            more |= {"start": False} if "start" in verb.takes else {}
+            which = {"checkpoint": str(row.step)} if verb.picks_checkpoint else {"step": row.step}
+            _do(model_admin, request, verb, row.run, **which, **more)
 
     return _named(verb, act)
 
@@ -96,4 +98,6 @@ def _ask(model_admin: Any, request: HttpRequest, verb: Verb, runs: QuerySet[Run]
 
 
 RUN_ACTIONS = tuple(_run_action(verb) for verb in VERBS.values() if not verb.of_checkpoint)
-CHECKPOINT_ACTIONS = tuple(_checkpoint_action(verb) for verb in VERBS.values() if verb.of_checkpoint)
+CHECKPOINT_ACTIONS = tuple(
+    _checkpoint_action(verb) for verb in VERBS.values() if verb.of_checkpoint or verb.picks_checkpoint
+)

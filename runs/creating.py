@@ -17,6 +17,7 @@ from runs.services import Actor, audit
 from runs.states import Kind
 from training.config import TrainConfig
 from training.errors import ConfigError
+from training.evaluation.adapter import find_grader
 from training.model_config import preset
 from tunix_site.errors import InvalidInputError
 
@@ -46,10 +47,12 @@ def create_run(
     line for example.
 
     Raises:
-        InvalidInputError: for a model that there is no preset of, or a name that is too long.
+        InvalidInputError: for a model that there is no preset of, a grader that there is not, or a
+            name that is too long.
     """
     try:
         preset(config.model)
+        find_grader(config.grader)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from error
     if len(name) > MAX_NAME:

@@ -6,6 +6,8 @@ from typing import Any
 
 from runs import checkpointing, queueing, services
 from runs.deleting import delete_run
+from runs.devices import resolve_device
+from runs.evaluations.asking import Wanted, make_evaluation
 from runs.forking import clone_run, fork_run
 from runs.listing import organising
 from runs.models import Run
@@ -39,7 +41,7 @@ def stop_now(run: Run, *, actor: Actor) -> Outcome:
 
 
 def resume(run: Run, *, actor: Actor, allow_inexact: bool = False) -> Outcome:
-    """Take an interrupted training up."""
+    """Take an interrupted training or evaluation up."""
     return _state(services.resume_run(run, actor=actor, allow_inexact=allow_inexact))
 
 
@@ -81,6 +83,24 @@ def fork(
     if start:
         services.enqueue_run(made, actor=actor)
     return Outcome(made, f"Run {made.pk} goes on from step {step} of run {run.pk}; it is {made.status}.")
+
+
+def evaluate(
+    run: Run,
+    *,
+    actor: Actor,
+    device: str | None = None,
+    device_index: int | None = None,
+    origin: str = "",
+    **wanted: Any,
+) -> Outcome:
+    """Queue a run that grades one of its checkpoints; ``wanted`` are fields of `Wanted`."""
+    chosen = resolve_device(kind=device, index=device_index) if device or device_index is not None else None
+    made = make_evaluation(run, Wanted(**wanted), device=chosen, origin=origin, actor=actor)
+    services.enqueue_run(made, actor=actor)
+    step, data = made.params["step"], made.dataset.key if made.dataset else ""
+    text = f"Run {made.pk} grades step {step} of run {run.pk} on {made.total_steps} prompts of {data}."
+    return Outcome(made, text)
 
 
 def delete(run: Run, *, actor: Actor) -> Outcome:

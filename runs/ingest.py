@@ -16,7 +16,14 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from runs.benchmarks import store_benchmark
-from runs.ingest_results import finite_or_none, mark_overtaken, store_evaluation, supersede, supersede_at
+from runs.ingest_results import (
+    finite_or_none,
+    mark_overtaken,
+    note_checkpoint,
+    store_evaluation,
+    supersede,
+    supersede_at,
+)
 from runs.journal import JOURNAL_NAME, read_events, torn_tail
 from runs.journal_lines import in_words
 from runs.listing import summaries
@@ -170,6 +177,8 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> dict[str, Any]:
                     attempt.end_step = event["s"]
             case "phase":
                 changes["phase"] = event["name"]
+                if attempt.run.kind == Kind.EVALUATE:
+                    changes["step"] = event["s"]
             case "resumed":
                 attempt.start_step = event["s"]
                 attempt.inexact = event.get("inexact", "")
@@ -215,7 +224,7 @@ def _note(attempt: Attempt, text: str) -> None:
 
 
 def _store_checkpoint(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -> None:
-    Checkpoint.objects.update_or_create(
+    row, _ = Checkpoint.objects.update_or_create(
         run_id=attempt.run_id,
         step=event["step"],
         attempt=attempt.number,
@@ -226,6 +235,7 @@ def _store_checkpoint(attempt: Attempt, event: dict[str, Any], at: dt.datetime) 
             "created_at": at,
         },
     )
+    note_checkpoint(row)
 
 
 def _saving_times(event: dict[str, Any], at: dt.datetime) -> list[Point]:

@@ -1,22 +1,26 @@
 """Evaluations out of a journal, and what a later attempt overtakes of an earlier one."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, Q
 
 from runs.metrics.rollups import overtake
-from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Sample
+from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run, Sample
 from runs.states import Kind
 
 # What journals from before these were recorded do not hold.
 LATER_FIELDS = (
-    "grader", "grader_version", "decoding", "subset_seed", "draws", "pass_at", "majority_accuracy",
+    "grader", "grader_version", "decoding", "limit", "subset_seed", "draws", "pass_at", "majority_accuracy",
     "format_rate", "right_with_invalid_step", "generation_seconds", "results_hash",
 )  # fmt: skip
-LATER_SAMPLE_FIELDS = ("draw", "tokens", "finished", "first_wrong_step", "checks")
+LATER_SAMPLE_FIELDS = ("draw", "tokens", "finished", "first_wrong_step", "checks", "majority_correct")
+SAMPLE_FIELDS = (
+    "prompt", "expected_steps", "expected_answer", "generated_text", "generated_steps", "steps_valid",
+    "answer", "correct", "rule",
+)  # fmt: skip
 
 
 def supersede(attempt: Attempt, step: int) -> None:
@@ -25,9 +29,11 @@ def supersede(attempt: Attempt, step: int) -> None:
     Checkpoint.objects.filter(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
         superseded=True
     )
-    Evaluation.objects.filter(made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
-        superseded=True
-    )
+    # A run that grades another's model counts prompts; its evaluation has the step of that model.
+    if attempt.run.kind != Kind.EVALUATE:
+        Evaluation.objects.filter(
+            made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step
+        ).update(superseded=True)
 
 
 def supersede_at(attempt: Attempt, step: int, names: Iterable[str]) -> None:
@@ -59,7 +65,8 @@ def mark_overtaken(attempt: Attempt) -> None:
             for name in again.order_by().values_list("name", flat=True).distinct():
                 overtake(attempt.run_id, name=name, attempt=attempt.number, step=starts)
             Checkpoint.objects.filter(**own, step__gt=starts).update(superseded=True)
-            graded.filter(step__gt=starts).update(superseded=True)
+            if attempt.run.kind != Kind.EVALUATE:
+                graded.filter(step__gt=starts).update(superseded=True)
         for step, split in Evaluation.objects.filter(made_by_id=attempt.run_id, **later).values_list(
             "step", "split"
         ):
@@ -100,38 +107,43 @@ def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -
             "seconds": event["seconds"],
             "generated_tokens": event["generated_tokens"],
             "created_at": at,
+            "checkpoint": _graded_checkpoint(run, about, event["step"]),
             **{name: event[name] for name in LATER_FIELDS if name in event},
         },
     )
     if not created:
         return
     _supersede_evaluation(attempt, event)
-    Sample.objects.bulk_create(
-        [
-            Sample(
-                evaluation=evaluation,
-                position=position,
-                trace_hash=sample["trace_id"],
-                **{
-                    name: sample[name]
-                    for name in (
-                        "prompt",
-                        "expected_steps",
-                        "expected_answer",
-                        "generated_text",
-                        "generated_steps",
-                        "steps_valid",
-                        "answer",
-                        "correct",
-                        "rule",
-                    )
-                },
-                **{name: sample[name] for name in LATER_SAMPLE_FIELDS if name in sample},
-            )
-            for position, sample in enumerate(event["samples"])
-        ],
-        batch_size=500,
-    )
+    Sample.objects.bulk_create(_samples(evaluation, event["samples"]), batch_size=500)
+
+
+def _samples(evaluation: Evaluation, told: list[dict[str, Any]]) -> Iterator[Sample]:
+    """Give the rows of an evaluation's texts; all texts after one prompt share its position."""
+    position = -1
+    for sample in told:
+        position += not sample.get("draw", 0)
+        yield Sample(
+            evaluation=evaluation,
+            position=position,
+            trace_hash=sample["trace_id"],
+            **{name: sample[name] for name in SAMPLE_FIELDS},
+            **{name: sample[name] for name in LATER_SAMPLE_FIELDS if name in sample},
+        )
+
+
+def _graded_checkpoint(run: Run, about: int, step: int) -> Checkpoint | None:
+    """Find the checkpoint that was graded: the one named to a grading run, else the newest of that step."""
+    rows = Checkpoint.objects.filter(run_id=about, step=step)
+    if run.kind == Kind.EVALUATE:
+        return rows.filter(path=run.params.get("step_dir", "")).order_by("-attempt").first()
+    return rows.filter(superseded=False).order_by("-attempt").first()
+
+
+def note_checkpoint(row: Checkpoint) -> None:
+    """Name a checkpoint in the evaluations of its step that were stored before it was complete."""
+    Evaluation.objects.filter(
+        run_id=row.run_id, made_by_id=row.run_id, step=row.step, attempt=row.attempt, checkpoint=None
+    ).update(checkpoint=row)
 
 
 def finite_or_none(value: float | str | None) -> float | None:

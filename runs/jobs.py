@@ -24,7 +24,12 @@ from runs.patience import patiently
 from runs.states import Kind
 from training.config import TrainConfig
 from training.decoding import Decoding, make_decoding
+from training.errors import EvaluationStoppedError
 from training.examples import TraceExample
+
+
+# The texts of an evaluation, in its run's folder; see `training.evaluation.written`.
+GENERATED_NAME = "generated.jsonl"
 
 
 class Job:
@@ -153,18 +158,29 @@ class Job:
         params = self.run.params
         selected = self._select_device()
         self._record_provenance(selected)
-        report = evaluate.evaluate_checkpoint(
-            step_dir=Path(params["step_dir"]),
-            examples=self.examples[params["split"]],
-            split=params["split"],
-            limit=params["limit"],
-            seed=self.config.seed,
-            device=selected,
-            recorder=self.recorder,
-            checkers=checkers(),
-            cache_dir=_cache_dir(),
-        )
-        return {"status": "completed", "step": report.step}
+        try:
+            report = evaluate.evaluate_checkpoint(
+                step_dir=Path(params["step_dir"]),
+                examples=self.examples[params["split"]],
+                split=params["split"],
+                limit=params["limit"],
+                # One written before these could be chosen still runs.
+                seed=params.get("subset_seed", self.config.seed),
+                grader=params.get("grader", self.config.grader),
+                decoding=params.get("decoding", {}),
+                device=selected,
+                recorder=self.recorder,
+                checkers=checkers(),
+                cache_dir=_cache_dir(),
+                keep_in=self.run.directory / GENERATED_NAME,
+            )
+        except EvaluationStoppedError:
+            return {
+                "status": "stopped",
+                "step": self.recorder.current_step,
+                "reason": "stopped; what it wrote is kept for a resume",
+            }
+        return {"status": "completed", "step": report.n}
 
     def _generate(self) -> dict[str, Any]:
         from training import generate

@@ -121,9 +121,14 @@ class RunCommand(TunixCommand):
         reap_here()
         super().handle(*args, **options)
 
+    @property
+    def origin(self) -> str:
+        """The command line, for the run to remember."""
+        return shlex.join(["manage.py", *sys.argv[1:]])
+
     def create_run(self, **facts: Any) -> Run:
         """Write a draft that remembers this command line; takes what `creating.create_run` takes."""
-        return create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
+        return create_run(origin=self.origin, **facts)
 
     def carry_out(
         self,

@@ -1,4 +1,4 @@
-"""Restarts by itself: a training that failed or was lost goes on, as often as its config allows.
+"""Restarts by itself: a training or evaluation that failed or was lost goes on, as often as its config allows.
 
 Never after the same error at the same step twice: that would come a third time.
 """
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from runs.models import Attempt, Checkpoint, Run
 from runs.services import audit, enqueue_run
-from runs.states import Kind, Status
+from runs.states import RESUMABLE, Status
 
 FIRST_WAIT = dt.timedelta(seconds=10)
 LONGEST_WAIT = dt.timedelta(minutes=5)
@@ -29,7 +29,7 @@ def restart_if_allowed(attempt: Attempt) -> bool:
     run = Run.objects.get(pk=attempt.run_id)
     limit = int(run.config.get("max_restarts", 0))
     failed = run.status in _ENDED and run.attempt == attempt.number
-    if not (limit and failed and run.kind == Kind.TRAIN and run.stop_requested_at is None):
+    if not (limit and failed and run.kind in RESUMABLE and run.stop_requested_at is None):
         return False
     why_not = ""
     if repeats_itself(attempt):

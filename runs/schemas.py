@@ -187,6 +187,7 @@ class EvaluationOut(Schema):
     """An evaluation with its 95 % Wilson interval."""
 
     id: int
+    run_id: int = Field(description="the run whose model was graded")
     made_by: int
     step: int
     dataset: str | None
@@ -200,6 +201,19 @@ class EvaluationOut(Schema):
     loss: float | None
     seconds: float
     generated_tokens: int
+    generation_seconds: float | None
+    tokens_per_second: float | None = Field(description="generated tokens a second of generation")
+    grader: str = Field(description="empty: graded before graders were recorded")
+    grader_version: int
+    decoding: dict[str, Any] = Field(description="how texts were drawn; empty: not recorded")
+    limit: int | None = Field(description="prompts at most, as asked")
+    subset_seed: int = Field(description="what chose the prompts")
+    draws: int = Field(description="texts a prompt; answer_accuracy is that of the first ones")
+    pass_at: dict[str, float] = Field(description="chance that one of k texts is right, by k")
+    majority_accuracy: float | None = Field(description="share of prompts whose commonest answer is right")
+    format_rate: float | None
+    right_with_invalid_step: int
+    results_hash: str = Field(description="over all texts and verdicts: equal for equal results")
     superseded: bool
     created_at: datetime
 
@@ -207,14 +221,16 @@ class EvaluationOut(Schema):
     def of(cls, row: Evaluation) -> "EvaluationOut":
         """Describe an evaluation."""
         same = (
-            "id step split final n correct answer_accuracy step_accuracy loss seconds generated_tokens "
-            "superseded created_at"
+            "id run_id step split final n correct answer_accuracy step_accuracy loss seconds generated_tokens "
+            "generation_seconds grader grader_version decoding limit subset_seed draws pass_at "
+            "majority_accuracy format_rate right_with_invalid_step results_hash superseded created_at"
         )
         return cls(
             **{name: getattr(row, name) for name in same.split()},
             made_by=row.made_by_id,
             dataset=row.dataset.key if row.dataset else None,
             interval=(row.interval_low, row.interval_high),
+            tokens_per_second=row.tokens_per_second,
         )
 
 

@@ -57,6 +57,8 @@ ALIVE = SUPERVISED | {Status.QUEUED}
 # Ended before its last step, so it can be taken up again.
 INTERRUPTED = frozenset({Status.STOPPED, Status.FAILED, Status.LOST})
 ENDED = INTERRUPTED | {Status.COMPLETED}
+# What goes on where it was cut off, from its own files; every other kind begins again.
+RESUMABLE = frozenset({Kind.TRAIN, Kind.EVALUATE})
 
 ALLOWED: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.QUEUED}),

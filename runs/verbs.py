@@ -11,9 +11,10 @@ from typing import Any, Final
 from runs import doing
 from runs.deleting import DELETABLE
 from runs.doing import Outcome
+from runs.evaluations.asking import WANTED_FIELDS
 from runs.models import Run
 from runs.services import FOREGROUND, Actor
-from runs.states import ALIVE, INTERRUPTED, SUPERVISED, Kind, Status
+from runs.states import ALIVE, INTERRUPTED, RESUMABLE, SUPERVISED, Kind, Status
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.roles import ScopeName, covers
 
@@ -61,6 +62,11 @@ class Verb:
         return bool(self.loses)
 
     @property
+    def picks_checkpoint(self) -> bool:
+        """Whether it takes any checkpoint, so that it is offered beside each, too."""
+        return "checkpoint" in self.takes
+
+    @property
     def word(self) -> str:
         """How commands spell it."""
         return self.name.replace("_", "-")
@@ -88,11 +94,11 @@ def _waits_its_turn(run: Run) -> bool:
     return not run.assigned_to
 
 
-def _is_no_training_or_waits_for_a_time(run: Run) -> bool:
-    """A training offers to resume; a queued run is handed out anew only where that changes something."""
+def _begins_again_or_waits_for_a_time(run: Run) -> bool:
+    """What can resume offers that; a queued run is handed out anew only where that changes something."""
     if run.status == Status.QUEUED:
         return run.assigned_to != FOREGROUND and bool(run.assigned_to or run.not_before)
-    return run.kind != Kind.TRAIN
+    return run.kind not in RESUMABLE
 
 
 VERBS: Final[dict[str, Verb]] = {
@@ -111,11 +117,11 @@ VERBS: Final[dict[str, Verb]] = {
         Verb(
             "resume",
             "Resume",
-            "take an interrupted training up from its newest sound checkpoint",
+            "take an interrupted training up from its newest sound checkpoint, an evaluation after what it wrote",
             "operate",
             doing.resume,
             states=INTERRUPTED,
-            kinds=TRAINING,
+            kinds=RESUMABLE,
             primary=True,
             takes=("allow_inexact",),
             for_many=True,
@@ -137,7 +143,7 @@ VERBS: Final[dict[str, Verb]] = {
             "operate",
             doing.requeue,
             states=INTERRUPTED | {Status.QUEUED},
-            fits_too=_is_no_training_or_waits_for_a_time,
+            fits_too=_begins_again_or_waits_for_a_time,
             for_many=True,
         ),
         Verb(
@@ -179,6 +185,17 @@ VERBS: Final[dict[str, Verb]] = {
             doing.clone,
             kinds=STARTABLE,
             takes=("changes", "name"),
+        ),
+        Verb(
+            "evaluate",
+            "Evaluate",
+            "grade the newest checkpoint on held-out traces, or another one as asked",
+            "operate",
+            doing.evaluate,
+            kinds=TRAINING,
+            fits_too=lambda run: run.checkpoint_bytes > 0,
+            takes=(*WANTED_FIELDS, "device", "device_index", "origin"),
+            for_many=True,
         ),
         Verb(
             "move",

@@ -1,4 +1,4 @@
-"""Pages that act on checkpoints: pin, delete, and fork a new run from one."""
+"""Pages that act on checkpoints: pin, evaluate, delete, and fork a new run from one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ class ForkField:
 @require_POST
 @scope_required("operate")
 def change(request: HttpRequest, run_id: int, pk: int) -> HttpResponse:
-    """Pin, unpin or delete a checkpoint, then show its run."""
+    """Pin, unpin, evaluate or delete a checkpoint, then show its run, or the one that came of it."""
     checkpoint = get_object_or_404(Checkpoint.objects.select_related("run"), pk=pk, run_id=run_id)
     action = request.POST.get("action", "")
     verb = VERBS.get(action)
@@ -42,6 +42,16 @@ def change(request: HttpRequest, run_id: int, pk: int) -> HttpResponse:
         if verb is not None and verb.takes == ("step",):
             done = perform(verb, checkpoint.run, actor=request.user, step=checkpoint.step)
             messages.success(request, done.text)
+        elif verb is not None and verb.picks_checkpoint:
+            done = perform(
+                verb,
+                checkpoint.run,
+                actor=request.user,
+                checkpoint=str(checkpoint.step),
+                origin=f"the page of run {run_id}",
+            )
+            messages.success(request, done.text)
+            return redirect(done.run or checkpoint.run)
         elif action == "delete":
             freed = checkpointing.delete(checkpoint, actor=request.user)
             messages.success(request, f"Step {checkpoint.step} is deleted; {filesizeformat(freed)} are free.")

@@ -16,7 +16,7 @@ HARMLESS_FIELDS = frozenset(
     {
         "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
         "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
-        "max_restarts",
+        "max_restarts", "grader",
     }
 )  # fmt: skip
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -125,6 +125,9 @@ class TrainConfig(BaseModel):
     max_new_tokens: Annotated[int, Field(ge=0, le=131072)] = Field(
         0, description="longest generated answer in tokens; 0: a quarter longer than the longest expected"
     )
+    grader: Annotated[str, Field(min_length=1, max_length=60)] = Field(
+        "auto", description="what decides whether an answer is right; auto: the default of the data"
+    )
     save_every_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
         250, description="checkpoint every so many updates; 0: only at the end"
     )
@@ -141,7 +144,7 @@ class TrainConfig(BaseModel):
     max_restarts: Annotated[int, Field(ge=0, le=1000)] = Field(
         0,
         description="how often a training that failed or was lost goes on by itself from its newest "
-        "checkpoint; never after the same error at the same step twice",
+        "checkpoint, and so its evaluations after what they wrote; never after the same error at the same step twice",
     )
 
     @model_validator(mode="after")

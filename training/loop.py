@@ -152,6 +152,7 @@ def _make_evaluator(
         seed=assembly.config.seed,
         train_prompts=frozenset(example.prompt for example in train_examples),
         checkers=checkers,
+        grader=assembly.config.grader,
     )
 
 

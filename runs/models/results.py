@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast, StrIndex
 from django.db.models.lookups import GreaterThan
+from django.urls import reverse
 
 from datasets_app.models import Dataset
 from runs.models.run import Run
@@ -133,6 +134,15 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.run_id}, step {self.step}: {self.correct}/{self.n}"
+
+    def get_absolute_url(self) -> str:
+        """Address of its page."""
+        return reverse("evaluations:detail", args=[self.pk])
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Generated tokens a second of generation; None where its time was not recorded."""
+        return self.generated_tokens / self.generation_seconds if self.generation_seconds else None
 
     @property
     def metrics(self) -> dict[str, float | None]:

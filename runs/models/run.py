@@ -187,6 +187,11 @@ class Run(models.Model):
         return self.status in INTERRUPTED
 
     @property
+    def step_unit(self) -> str:
+        """What ``step`` and ``total_steps`` count."""
+        return "prompt" if self.kind == Kind.EVALUATE else "step"
+
+    @property
     def progress_percent(self) -> int:
         """Steps done in percent of all."""
         return min(100, round(100 * self.step / self.total_steps)) if self.total_steps else 0

@@ -21,6 +21,15 @@ class SampleOut(Schema):
     answer: str | None
     correct: bool
     rule: str
+    draw: int = Field(description="number of the text after this prompt")
+    tokens: int | None
+    finished: bool = Field(description="the model ended the text itself")
+    first_wrong_step: int | None = Field(description="index of the first step that is not valid")
+    checks: dict[str, bool | None] = Field(description="further checks; null: nothing to check")
+    majority_correct: bool | None = Field(
+        description="on the first of several texts: whether their commonest answer is right"
+    )
+    overlap: str
 
     @classmethod
     def of(cls, row: Sample) -> "SampleOut":

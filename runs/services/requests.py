@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from runs.models import Attempt, DeviceLease, Run
 from runs.services.changes import FOREGROUND, Actor, audit, change
-from runs.states import INTERRUPTED, SUPERVISED, Cause, Kind, Status
+from runs.states import INTERRUPTED, RESUMABLE, SUPERVISED, Cause, Status
 from tunix_site.errors import ConflictError
 
 
@@ -76,16 +76,17 @@ def resume_run(
 ) -> Run:
     """Take an interrupted training up from its newest sound checkpoint, or ``resume_path``.
 
-    ``allow_inexact``: this one start may go on where that does not give the same bits.
+    An evaluation goes on after the texts that it has written. ``allow_inexact``: this one start may go on
+    where that does not give the same bits.
 
     Raises:
-        ConflictError: when the run is not an interrupted training.
+        ConflictError: when the run is neither an interrupted training nor an interrupted evaluation.
     """
-    if run.kind != Kind.TRAIN or run.status not in INTERRUPTED:
+    if run.kind not in RESUMABLE or run.status not in INTERRUPTED:
         states = ", ".join(sorted(INTERRUPTED))
         raise ConflictError(
             f"Run {run.pk} ({run.get_kind_display()}) is {run.status}; "
-            f"only a training that is {states} can be resumed."
+            f"only a training or an evaluation that is {states} can be resumed."
         )
     with transaction.atomic():
         interrupted = Run.objects.filter(pk=run.pk, status__in=INTERRUPTED)
@@ -99,7 +100,8 @@ def resume_run(
 def requeue_run(run: Run, *, actor: Actor = None) -> Run:
     """Put an interrupted run of any kind into the queue again; a queued one is handed out anew.
 
-    A training goes on from its newest sound checkpoint, any other job begins again.
+    A training goes on from its newest sound checkpoint, an evaluation after its texts, any other job begins
+    again.
 
     Raises:
         ConflictError: when the run is neither interrupted nor queued.

@@ -32,11 +32,11 @@ const boundMark = {
   },
 };
 
-function fillTable(holder, histogram, unit) {
+function fillTable(holder, histogram, unit, counted) {
   const table = document.createElement("table");
   table.className = "data";
   const head = table.createTHead().insertRow();
-  for (const name of [unit, "traces"]) {
+  for (const name of [unit, counted]) {
     const cell = document.createElement("th");
     cell.className = "number";
     cell.scope = "col";
@@ -55,8 +55,8 @@ function fillTable(holder, histogram, unit) {
   holder.replaceChildren(table);
 }
 
-/** Draw a histogram `{start, width, counts}` on a canvas in a `.chart-box`; `bound` is {at, text}. */
-export function barChart(canvas, { title = "", unit = "", note = "", histogram, bound = null, colour = "--series-1" }) {
+/** Draw a histogram `{start, width, counts}` of what `counted` names on a canvas in a `.chart-box`; `bound` is {at, text}. */
+export function barChart(canvas, { title = "", unit = "", note = "", counted = "traces", histogram, bound = null, colour = "--series-1" }) {
   const frame = chartFrame(canvas, { title, unit });
   let logarithmic = false;
   const chart = new globalThis.Chart(canvas, { type: "bar", data: { datasets: [] }, plugins: [boundMark] });
@@ -90,7 +90,7 @@ export function barChart(canvas, { title = "", unit = "", note = "", histogram, 
           borderColor: colourOf("--border-strong"),
           borderWidth: 1,
           displayColors: false,
-          callbacks: { title: (items) => (items.length ? `${items[0].label} ${unit}` : ""), label: (item) => `${item.parsed.y.toLocaleString("en")} traces` },
+          callbacks: { title: (items) => (items.length ? `${items[0].label} ${unit}` : ""), label: (item) => `${item.parsed.y.toLocaleString("en")} ${counted}` },
         },
         boundMark: bound ? { ...bound, start: histogram.start, width: histogram.width, colour: colourOf("--bad") } : {},
       },
@@ -105,7 +105,7 @@ export function barChart(canvas, { title = "", unit = "", note = "", histogram, 
     logarithmic = !logarithmic;
     draw();
   });
-  frame.details.addEventListener("toggle", () => frame.details.open && fillTable(frame.holder, histogram, unit));
+  frame.details.addEventListener("toggle", () => frame.details.open && fillTable(frame.holder, histogram, unit, counted));
   document.addEventListener("themechange", draw);
   draw();
   return { chart };

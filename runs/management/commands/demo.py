@@ -17,7 +17,7 @@ from runs.demo import (
     reusable_run,
 )
 from runs.devices import require_jax
-from runs.evaluating import in_words
+from runs.evaluations.wording import in_words
 from runs.models import Run
 from runs.selectors import headline_evaluation
 from runs.states import INTERRUPTED, Kind, Status

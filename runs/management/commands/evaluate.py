@@ -2,16 +2,20 @@
 
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from datasets_app.selectors import resolve_dataset
 from runs import launching
 from runs.devices import Device
-from runs.evaluating import in_words
-from runs.models import Evaluation
-from runs.selectors import find_checkpoint, get_run, live_workers
-from runs.states import Kind
-from training.config import TrainConfig
+from runs.evaluations.asking import DEFAULT_LIMIT, SPLITS, Wanted, check_settings, make_evaluation, newest_wanted
+from runs.evaluations.repeating import repeats
+from runs.evaluations.schemas import described
+from runs.evaluations.wording import decoding_in_words, grader_in_words, in_words, pass_at_in_words
+from runs.models import Evaluation, Run
+from runs.selectors import get_run, live_workers
+from runs.states import INTERRUPTED, Kind
+from training.decoding import Decoding
+from tunix_site.commands import add_flag
+from tunix_site.errors import ConflictError, InvalidInputError
 
 
 class Command(launching.RunCommand):
@@ -19,52 +23,113 @@ class Command(launching.RunCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("run_id", metavar="RUN", help="number of a training run")
-        parser.add_argument("--checkpoint", default="latest", metavar="latest|best|STEP")
-        parser.add_argument("--dataset", metavar="KEY", help="default: the run's own")
-        parser.add_argument("--split", default="test", choices=["test", "train"])
         parser.add_argument(
-            "--limit", type=launching.positive, metavar="N", default=1000, help="traces at most"
+            "run_id", metavar="RUN", help="number of a training run; with --resume of an evaluation"
+        )
+        parser.add_argument("--checkpoint", metavar="latest|best|STEP", help="default: latest")
+        parser.add_argument("--dataset", metavar="KEY", help="default: the run's own")
+        parser.add_argument("--split", choices=SPLITS, help="default: test")
+        parser.add_argument(
+            "--limit", type=launching.positive, metavar="N", help=f"traces at most (default: {DEFAULT_LIMIT})"
+        )
+        parser.add_argument("--grader", metavar="NAME", help="default: the one of the run's recipe")
+        add_flag(
+            parser,
+            "--subset-seed",
+            type=launching.natural,
+            metavar="N",
+            help="what chooses the traces where there are more (default: the seed of the run)",
+        )
+        for name, field in Decoding.model_fields.items():
+            kind = field.annotation
+            default = "as long as needed" if name == "max_new_tokens" else field.default
+            add_flag(
+                parser,
+                f"--{name.replace('_', '-')}",
+                type=kind,
+                metavar="N" if kind is int else "X",
+                help=f"{field.description} (default: {default})",
+            )
+        again = parser.add_mutually_exclusive_group()
+        again.add_argument(
+            "--again",
+            action="store_true",
+            help="repeat the newest evaluation of the run, with its settings where no flag says otherwise",
+        )
+        again.add_argument(
+            "--resume", action="store_true", help="take up an interrupted evaluation: RUN is its own number"
         )
         launching.add_device_flags(parser)
         launching.add_mode_flags(parser)
 
     def run(self, **options: Any) -> dict[str, Any] | None:
-        source = get_run(run_id=options["run_id"])
-        checkpoint = find_checkpoint(run=source, which=options["checkpoint"])
-        dataset = resolve_dataset(address=options["dataset"]) if options["dataset"] else source.dataset
-        run = self.create_run(
-            kind=Kind.EVALUATE,
-            config=TrainConfig.model_validate(source.config),
-            device=device_for(options, source.device_kind),
-            dataset=dataset,
-            total_steps=0,
-            params={
-                "step_dir": checkpoint.path,
-                "step": checkpoint.step,
-                "split": options["split"],
-                "limit": options["limit"],
-            },
-            parent=source,
-            parent_step=checkpoint.step,
-        )
+        given = _given(options)
+        named = get_run(run_id=options["run_id"])
+        run = self._taken_up(named, options, given) if options["resume"] else self._made(named, options, given)
         foreground = options["foreground"] or not (options["detach"] or live_workers().exists())
-        run = self.carry_out(run, foreground=foreground, detach=options["detach"])
+        run = self.carry_out(
+            run,
+            foreground=foreground,
+            detach=options["detach"],
+            resume_path="" if options["resume"] else None,
+        )
         if options["detach"]:
-            return {"run_id": source.pk, "evaluation_run_id": run.pk, "status": run.status}
+            return {"run_id": run.parent_id, "evaluation_run_id": run.pk, "status": run.status}
         self.require_success(run)
-        evaluation = Evaluation.objects.get(made_by=run)
+        evaluation = Evaluation.objects.filter(made_by=run, superseded=False).latest("pk")
         if not self.as_json:
             self._tell(evaluation)
         return report(evaluation)
+
+    def _made(self, source: Run, options: dict[str, Any], given: dict[str, Any]) -> Run:
+        wanted = newest_wanted(source, given) if options["again"] else Wanted(**given)
+        if source.kind == Kind.TRAIN:
+            # Wrong flags are wrong use, whatever the run is like.
+            try:
+                check_settings("auto", wanted.decoding)
+            except InvalidInputError as error:
+                raise CommandError(str(error), returncode=2) from error
+        return make_evaluation(
+            source, wanted, device=device_for(options, source.device_kind), origin=self.origin
+        )
+
+    def _taken_up(self, run: Run, options: dict[str, Any], given: dict[str, Any]) -> Run:
+        if given:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise CommandError(f"A resume goes on with the settings it began with: drop {flags}.", returncode=2)
+        if run.kind != Kind.EVALUATE or run.status not in INTERRUPTED:
+            raise ConflictError(
+                f"Run {run.pk} ({run.get_kind_display()}) is {run.status}; only an evaluation that was "
+                "stopped, failed or lost can be resumed."
+            )
+        return run
 
     def _tell(self, row: Evaluation) -> None:
         self.say(
             f"Run {row.run_id}, step {row.step}: answers right: {in_words(row)}, in {row.seconds:.1f} s."
         )
+        if more := pass_at_in_words(row):
+            self.say(f"With {row.draws} texts a prompt: {more}.")
         if row.step_accuracy is not None:
-            self.say(f"Valid steps: {row.step_accuracy:.1%}.")
+            self.say(
+                f"Valid steps: {row.step_accuracy:.1%}. Right with an invalid step: {row.right_with_invalid_step}."
+            )
+        if row.format_rate is not None:
+            self.say(f"In the right form: {row.format_rate:.1%}.")
+        if speed := row.tokens_per_second:
+            self.say(f"{row.generated_tokens:,} tokens, {speed:,.0f} a second, {decoding_in_words(row.decoding)}.")
+        self.say(f"Grader: {grader_in_words(row)}. Results: {row.results_hash[:16]}")
+        if (repeat := repeats(row)) is not None:
+            self.say(f"This is {repeat.words}." if repeat.identical else f"It {repeat.words}.")
         self.say(f"Its page: {row.run.address}")
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Gather what flags say, under the names of `Wanted`."""
+    names = ("checkpoint", "dataset", "split", "limit", "grader", "subset_seed")
+    given = {name: options[name] for name in names if options[name] is not None}
+    drawn = {name: options[name] for name in Decoding.model_fields if options[name] is not None}
+    return given | ({"decoding": drawn} if drawn else {})
 
 
 def device_for(options: dict[str, Any], kind: str) -> Device:
@@ -77,18 +142,9 @@ def device_for(options: dict[str, Any], kind: str) -> Device:
 def report(row: Evaluation) -> dict[str, Any]:
     """Give what ``evaluate --json`` prints."""
     return {
-        "run_id": row.run_id,
+        **described(row),
+        "evaluation_id": row.pk,
         "evaluation_run_id": row.made_by_id,
-        "step": row.step,
-        "dataset": row.dataset.key if row.dataset else None,
         "content_hash": row.dataset.content_hash if row.dataset else None,
-        "split": row.split,
-        "n": row.n,
-        "correct": row.correct,
-        "answer_accuracy": row.answer_accuracy,
-        "interval": [row.interval_low, row.interval_high],
-        "step_accuracy": row.step_accuracy,
-        "loss": row.loss,
-        "seconds": row.seconds,
         "url": row.run.address,
     }

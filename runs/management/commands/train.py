@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from datasets_app.selectors import resolve_dataset
 from runs import launching
 from runs.devices import require_jax
-from runs.evaluating import in_words
+from runs.evaluations.wording import in_words
 from runs.models import Run
 from runs.recipes import Recipe, read_recipe, verdict_on
 from runs.resuming import ResumePlan, plan_resume

@@ -1,0 +1,1 @@
+"""Evaluations: asked for, taken up, told apart, shown."""
