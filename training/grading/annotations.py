@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localco
 from fractions import Fraction
 from typing import Literal
 
-from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate
+from training.grading.arithmetic import ArithmeticTextError, evaluate
 
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
 _PLACES = re.compile(r"\.(\d+)")

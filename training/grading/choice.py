@@ -1,0 +1,75 @@
+"""Multiple choice, A to J, in the spellings that models use."""
+
+import re
+from typing import Final
+
+from training.grading.answers import DIFFERENT, no_answer
+from training.grading.boxed import last_boxed
+from training.grading.texts import plain
+from training.grading.verdicts import AnswerVerdict, Written
+
+SEVERAL: Final = "several choices"
+NONE: Final = "no choice"
+MAX_CHARACTERS: Final = 20_000
+
+_OPEN, _CLOSE = r"[(\[*_\"'`]{0,4}", r"[)\]*_\"'`]{0,4}"
+# The whole answer is a letter: B, (b), **B.**, \text{B}
+_ALONE: Final = re.compile(
+    rf"\s*(?:\\(?:text|mathrm|textbf|mathbf)\s?\{{)?\s*(?:option|choice)?\s*{_OPEN}([A-Ja-j]){_CLOSE}[.:,)]?{_CLOSE}\s*\}}?[.\s]*",
+    re.IGNORECASE,
+)
+# A letter, then what it stands for: (B) Paris, B. Paris, B: Paris
+_LABEL: Final = re.compile(r"\s*(?:[(\[]([A-J])[)\]]|\**([A-J])[.):])(?=[\s*])", re.DOTALL)
+# A sentence that says so. The letters A and I are words too, so there the sentence must stop after them.
+_SAID: Final = re.compile(
+    rf"(?i:answer|choice|option)\W{{0,4}}(?i:is|are|=|:)?[\s:]*(?i:(?:most\s+likely|probably|clearly)\s+)?"
+    rf"(?i:(?:option|choice|answer)\s+)?{_OPEN}([A-J])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
+    re.DOTALL,
+)
+_STOPS: Final = re.compile(r"\s*(?:$|[.,;:!?)\]*\n]|because\b|since\b|as\b|which\b|for\b)", re.IGNORECASE)
+_AND_ANOTHER: Final = re.compile(r"\s*(?:or|and|/|,|&|\+)\s*[(\[*]{0,3}[A-J](?![\w'’])")
+_WORD_LETTERS: Final = frozenset("AI")
+
+
+def judge_choice(written: Written, expected: str) -> AnswerVerdict:
+    """Judge the letter that an answer names; without a line of its own, what the text says last."""
+    if written.answer is not None and written.answer == expected:
+        return AnswerVerdict(True, "exact")
+    wanted = letter_of(expected)
+    text = written.text if written.answer is None else written.answer
+    found = letter_of(text) if written.answer is not None else _said(text) or _boxed_letter(text)
+    if found is None:
+        return no_answer(written) if written.answer is None else AnswerVerdict(False, NONE)
+    if found == SEVERAL:
+        return AnswerVerdict(False, SEVERAL)
+    return AnswerVerdict(found == wanted, "choice" if found == wanted else DIFFERENT, found)
+
+
+def letter_of(answer: str) -> str | None:
+    """Give the letter, A to J, that an answer names; `SEVERAL` for more than one, None for none."""
+    text = plain(answer[:MAX_CHARACTERS])
+    if found := _ALONE.fullmatch(text):
+        return found[1].upper()
+    if found := _LABEL.match(text):
+        letter = found[1] or found[2]
+        return SEVERAL if _AND_ANOTHER.match(text, found.end()) else letter
+    return _boxed_letter(text) or _said(text)
+
+
+def _boxed_letter(text: str) -> str | None:
+    inner = last_boxed(text)
+    if inner is None:
+        return None
+    found = _ALONE.fullmatch(plain(inner)) or _LABEL.match(f"{inner} ")
+    return next(filter(None, found.groups())).upper() if found else None
+
+
+def _said(text: str) -> str | None:
+    """Give the letter of the last sentence that names the answer."""
+    letter = None
+    for found in _SAID.finditer(text[-MAX_CHARACTERS:]):
+        if _AND_ANOTHER.match(found[2]):
+            letter = SEVERAL
+        elif found[1] not in _WORD_LETTERS or _STOPS.match(found[2]):
+            letter = found[1]
+    return letter
