@@ -17,7 +17,7 @@ from runs.services import Actor, audit
 from runs.states import Kind
 from training.config import TrainConfig
 from training.errors import ConfigError
-from training.evaluation.adapter import find_grader
+from training.grading import find_grader
 from training.model_config import preset
 from tunix_site.errors import InvalidInputError
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from training.data import choose_subset, longest_completion
 from training.decoding import GeneratedText, make_decoding
 from training.device import SelectedDevice
 from training.errors import EvaluationStoppedError
-from training.evaluation.adapter import DEFAULT, find_grader, grade_draw, summarise, with_majority
 from training.evaluation.generating import Keeping, write_all
 from training.evaluation.held_out_loss import HeldOutLoss
 from training.examples import StepChecker, TraceExample
 from training.generate import Generator, StopRequestedError
+from training.grading import DEFAULT, find_grader, grade, summarise
+from training.grading.figures import by_prompt, majority_sample
 from training.recorder import EvaluationReport, GradedSample, Recorder
 
 
@@ -86,18 +88,18 @@ class Evaluator:
             keeping=keeping,
         )
         samples = self._grade(chosen, written.texts, settings.samples)
-        figures = summarise(samples, settings.samples)
+        figures = summarise(samples, grader=self._grader)
         return EvaluationReport(
             step=step,
             split=self._split,
             n=figures.n,
             correct=figures.correct,
             loss=loss,
-            answer_accuracy=figures.accuracy,
+            answer_accuracy=figures.answer_accuracy,
             interval=figures.interval,
             step_accuracy=figures.step_accuracy,
             seconds=time.perf_counter() - began + written.earlier_seconds,
-            generated_tokens=sum(text.tokens for text in written.texts),
+            generated_tokens=figures.tokens,
             final=final,
             samples=samples,
             overlap=sum(example.prompt in self._train_prompts for example in chosen),
@@ -106,7 +108,7 @@ class Evaluator:
             decoding=settings.model_dump(),
             limit=limit,
             subset_seed=self._seed,
-            draws=settings.samples,
+            draws=figures.draws,
             pass_at=figures.pass_at,
             majority_accuracy=figures.majority_accuracy,
             format_rate=figures.format_rate,
@@ -119,7 +121,7 @@ class Evaluator:
         self, chosen: Sequence[TraceExample], texts: Sequence[GeneratedText], draws: int
     ) -> tuple[GradedSample, ...]:
         samples = [
-            grade_draw(
+            grade(
                 chosen[number // draws],
                 text.text,
                 finished=text.stopped_at_eos,
@@ -130,7 +132,15 @@ class Evaluator:
             )
             for number, text in enumerate(texts)
         ]
-        return with_majority(samples, draws)
+        return tuple(samples) if draws == 1 else self._with_majority(samples)
+
+    def _with_majority(self, samples: Sequence[GradedSample]) -> tuple[GradedSample, ...]:
+        """Say on the first text of each prompt whether the commonest answer of its texts is right."""
+        marked: list[GradedSample] = []
+        for first, *others in by_prompt(samples):
+            chosen = majority_sample([first, *others], self._grader)
+            marked += [replace(first, majority_correct=chosen is not None and chosen.correct), *others]
+        return tuple(marked)
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:

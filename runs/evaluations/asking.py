@@ -16,7 +16,7 @@ from runs.states import Kind
 from training.config import MAX_INT, TrainConfig
 from training.decoding import Decoding, make_decoding
 from training.errors import ConfigError
-from training.evaluation.adapter import find_grader
+from training.grading import find_grader
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 
 SPLITS: Final = ("test", "train")

@@ -6,16 +6,11 @@ from typing import Any, Final
 
 from runs.models import Evaluation, Sample
 from training.grading import wilson_interval
+from training.grading.checks import CHECKS
 
 # More texts than a page would wait for are told from so many of them.
 MOST_READ: Final = 50_000
 MOST_BARS: Final = 60
-CHECKS: Final = {
-    "format": "readable steps and exactly one answer, ended by the model",
-    "arithmetic": "every calculation written as such is right",
-    "carried": "numbers come from the prompt or an earlier step",
-    "last_step": "the last step holds the answer",
-}
 
 
 @dataclass(frozen=True, slots=True)
