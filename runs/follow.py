@@ -43,7 +43,7 @@ class Follower:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("step {task.completed}/{task.total}"),
+            TextColumn(f"{self.run.step_unit} {{task.completed}}/{{task.total}}"),
             TextColumn("{task.fields[facts]}"),
             TimeRemainingColumn(),
         )
@@ -79,7 +79,7 @@ class Follower:
             facts = f"waiting: {reason}"
         bar.update(task, description=label, completed=run.step, facts=facts)
         if not self.interactive:
-            self._plain(f"{label}: step {run.step}/{run.total_steps} {facts}".rstrip())
+            self._plain(f"{label}: {run.step_unit} {run.step}/{run.total_steps} {facts}".rstrip())
         return run.status in ALIVE
 
     def _plain(self, line: str) -> None:

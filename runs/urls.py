@@ -5,6 +5,7 @@ from django.urls import path
 from runs import views_checkpoints, views_fleet, views_log, views_reproduce, views_verbs
 from runs.charts import views as charts_views
 from runs.compare import views as compare
+from runs.evaluations import views as asking
 from runs.listing import bulk
 from runs.listing import views as listing
 from runs.pages import (
@@ -36,6 +37,7 @@ urlpatterns = [
     path("<int:run_id>/charts/", charts_views.run_charts, name="charts"),
     path("<int:run_id>/samples/", samples.samples, name="samples"),
     path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
+    path("<int:run_id>/evaluate/", asking.ask, name="evaluate"),
     path("<int:run_id>/logs/", logs.logs, name="logs"),
     path("<int:run_id>/config/", config.config, name="config"),
     path("<int:run_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("runs/", include("runs.urls")),
     path("datasets/", include("datasets_app.urls")),
+    path("evaluations/", include("runs.evaluations.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),
     path("workers/", include("runs.worker_urls")),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),

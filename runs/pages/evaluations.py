@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from runs import selectors
 from runs.charts.groups import EVALUATION_CHARTS, charts_there
+from runs.evaluations.wording import decoding_in_words, grader_in_words, pass_at_in_words
 from runs.models import Evaluation, Run
 from runs.pages.paging import page_of
 from runs.run_page import found_run, frame
@@ -45,7 +46,7 @@ def evaluations(request: HttpRequest, run_id: int) -> HttpResponse:
     context = {
         **frame(run, user=request.user, tab="evaluations"),
         "page": page,
-        "rows": [(row, _change(row)) for row in page.object_list],
+        "rows": [(row, _change(row), _words(row)) for row in page.object_list],
         "with_overtaken": with_overtaken,
         "overtaken": selectors.overtaken_evaluations(run=run),
         "headline": run.best_evaluation_id,
@@ -61,9 +62,20 @@ def _rows(run: Run, *, superseded: bool) -> QuerySet[Evaluation]:
     if not superseded:
         rows = rows.filter(superseded=False)
     before = Window(
-        Lag("answer_accuracy"), partition_by=[F("dataset"), F("split"), F("n")], order_by=["step", "id"]
+        Lag("answer_accuracy"),
+        partition_by=[F("dataset"), F("split"), F("n"), F("grader"), F("grader_version")],
+        order_by=["step", "id"],
     )
     return rows.annotate(before=before).order_by("-step", "-id")
+
+
+def _words(row: Evaluation) -> dict[str, str]:
+    """Say of an evaluation how it was drawn and graded, where that is not as always."""
+    return {
+        "grader": grader_in_words(row),
+        "decoding": "" if not row.decoding.get("temperature") else decoding_in_words(row.decoding),
+        "pass_at": pass_at_in_words(row),
+    }
 
 
 def _change(row: Evaluation) -> Change | None:

@@ -53,6 +53,6 @@ def _left(run: Run, pace: float | None) -> str:
     if run.status == Status.STOPPING:
         return "stopping, so it will not go on to the end"
     if pace is None:
-        return "time left unknown before its first steps"
+        return f"time left unknown before its first {run.step_unit}s"
     left = max(0, run.total_steps - run.step) * pace
-    return f"{in_words(left)} at {pace_in_words(pace)} a step"
+    return f"{in_words(left)} at {pace_in_words(pace)} a {run.step_unit}"
