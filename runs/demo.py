@@ -66,7 +66,7 @@ def prompt_overlap(dataset: Dataset) -> int:
 
 def held_out_sample(evaluation: Evaluation) -> Sample | None:
     """Give the first sample of an evaluation."""
-    return Sample.objects.filter(evaluation=evaluation).order_by("position").first()
+    return Sample.objects.filter(evaluation=evaluation).order_by("position", "draw").first()
 
 
 @contextlib.contextmanager

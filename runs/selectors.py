@@ -158,8 +158,8 @@ def _telling(run: Run, row: Evaluation) -> tuple[bool, int, int, int]:
 
 
 def evaluation_samples(*, evaluation: Evaluation) -> QuerySet[Sample]:
-    """List an evaluation's samples in order."""
-    return Sample.objects.filter(evaluation=evaluation).order_by("position")
+    """List an evaluation's samples in order, prompt by prompt, with all texts of each."""
+    return Sample.objects.filter(evaluation=evaluation).order_by("position", "draw")
 
 
 def live_workers() -> QuerySet[Worker]:

@@ -7,6 +7,7 @@ from typing import Final
 from runs.compare.grades import Grades
 from runs.models import Run, Sample
 from runs.samples.diffing import StepRow, step_rows
+from runs.samples.prompts import first_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def count_each(prompts: Sequence[Prompt], *, runs: int) -> dict[str, int]:
 def side_by_side(*, runs: Sequence[Run], prompts: Sequence[Prompt]) -> list[SideBySide]:
     """Read what each run wrote to some prompts, with one query; runs without an evaluation are left out."""
     graded = [run for run in runs if run.headline is not None]
-    rows = Sample.objects.filter(
+    rows = first_texts().filter(
         evaluation__in=[run.headline for run in graded], trace_hash__in=[one.trace_hash for one in prompts]
     )
     held = {(row.evaluation_id, row.trace_hash): row for row in rows.order_by("-position")}

@@ -197,13 +197,26 @@ class Sample(models.Model):
         indexes = [
             # Holds all that a verdict needs: ten thousand of them are read without one text.
             models.Index(
-                fields=["evaluation", "trace_hash", "correct", "invalid_step", "position"],
+                fields=[
+                    "evaluation",
+                    "trace_hash",
+                    "draw",
+                    "correct",
+                    "majority_correct",
+                    "invalid_step",
+                    "position",
+                ],
                 name="verdicts_of_evaluation",
             )
         ]
 
     def __str__(self) -> str:
         return f"sample {self.position} of evaluation {self.evaluation_id}"
+
+    @property
+    def prompt_correct(self) -> bool:
+        """The verdict on the prompt: on the majority of its texts where there are several (first text only)."""
+        return self.correct if self.majority_correct is None else self.majority_correct
 
 
 class Benchmark(models.Model):

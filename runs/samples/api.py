@@ -6,10 +6,11 @@ from django.http import HttpRequest
 from ninja import Path, Query, Router
 
 from runs.models import Evaluation, Run, Sample
+from runs.samples.prompts import first_texts
 from runs.samples.reading import MAX_WITH, elsewhere, read_numbers
 from runs.samples.schemas import PromptOut, RunSampleOut, SampleListOut, SampleOut
 from runs.samples.verdicts import choose, read_verdicts, search_positions
-from runs.selectors import evaluation_samples, get_run, headline_evaluation, run_evaluations
+from runs.selectors import get_run, headline_evaluation, run_evaluations
 from tunix_site.auth import READ
 from tunix_site.errors import NotFoundError
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
@@ -39,13 +40,17 @@ def samples(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> SampleListOut:
-    """List generated traces beside the expected ones (default: of the final or newest evaluation)."""
+    """List generated traces beside the expected ones (default: of the final or newest evaluation).
+
+    One a prompt: the first text, with the verdict on the majority where it has several, by which `verdict` and
+    `filter` choose. `evaluations/{id}/samples` has all texts.
+    """
     found = _evaluation(get_run(run_id=run_id), evaluation)
     if found is None:
         return SampleListOut(evaluation_id=None, items=[], count=0)
-    rows = evaluation_samples(evaluation=found)
+    rows = first_texts().filter(evaluation=found).order_by("position")
     if verdict is not None:
-        rows = rows.filter(correct=verdict == "right")
+        rows = rows.filter(right=verdict == "right")
     if prompt:
         # Hashes hold 0-9 and a-f alone, so what begins alike lies together.
         rows = rows.filter(trace_hash__gte=prompt, trace_hash__lt=prompt + "g")

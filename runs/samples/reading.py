@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from runs.models import Evaluation, Run, Sample
 from runs.samples.diffing import Piece, StepRow, diff_words, step_rows
+from runs.samples.prompts import first_texts
 from runs.samples.verdicts import Verdict
 from tunix_site.errors import InvalidInputError
 
 MAX_WITH = 20
+MAX_TEXTS = 1 + 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,17 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One prompt of one evaluation in full, and beside the evaluation before that holds it."""
+    """One prompt of one evaluation in full, and beside the evaluation before that holds it.
+
+    ``others`` are the further texts where it has several.
+    """
 
     sample: Sample
     verdict: Verdict
     before: Sample | None
     steps: list[StepRow]
     text: list[Piece]
+    others: list[Sample]
 
     @property
     def changed_steps(self) -> int:
@@ -90,15 +96,17 @@ def matrix(
     """Read the rows of a page: their prompts, and their verdicts in every evaluation of a line."""
     positions = [one.position for one in verdicts]
     prompts = dict(
-        Sample.objects.filter(evaluation=evaluation, position__in=positions).values_list("position", "prompt")
+        first_texts()
+        .filter(evaluation=evaluation, position__in=positions)
+        .values_list("position", "prompt")
     )
-    rows = Sample.objects.filter(
+    rows = first_texts().filter(
         evaluation__in=line, trace_hash__in=[one.trace_hash for one in verdicts]
-    ).order_by()
+    )
     cells = {
-        (trace_hash, pk): cell_of(correct, invalid)
-        for pk, trace_hash, correct, invalid in rows.values_list(
-            "evaluation_id", "trace_hash", "correct", "invalid_step"
+        (trace_hash, pk): cell_of(right, flawed)
+        for pk, trace_hash, right, flawed in rows.order_by().values_list(
+            "evaluation_id", "trace_hash", "right", "flawed"
         )
     }
     return [
@@ -113,10 +121,11 @@ def matrix(
 
 def read_detail(*, evaluation: Evaluation, verdict: Verdict) -> Detail:
     """Read one prompt of an evaluation and what the model wrote to it before."""
-    sample = Sample.objects.get(evaluation=evaluation, position=verdict.position)
+    texts = Sample.objects.filter(evaluation=evaluation, position=verdict.position).order_by("draw")
+    sample, *others = texts[:MAX_TEXTS]
     before = None
     if verdict.before_evaluation is not None:
-        rows = Sample.objects.filter(evaluation=verdict.before_evaluation, trace_hash=verdict.trace_hash)
+        rows = first_texts().filter(evaluation=verdict.before_evaluation, trace_hash=verdict.trace_hash)
         before = rows.select_related("evaluation").order_by("position").first()
     return Detail(
         sample,
@@ -129,12 +138,13 @@ def read_detail(*, evaluation: Evaluation, verdict: Verdict) -> Detail:
             before.generated_steps if before else None,
         ),
         diff_words(before.generated_text, sample.generated_text) if before else [],
+        others,
     )
 
 
 def history(*, line: Sequence[Evaluation], trace_hash: str) -> list[Moment]:
     """Follow one prompt through the evaluations of a line that hold it."""
-    rows = Sample.objects.filter(evaluation__in=line, trace_hash=trace_hash).order_by("-position")
+    rows = first_texts().filter(evaluation__in=line, trace_hash=trace_hash).order_by("-position")
     by_evaluation = {row.evaluation_id: row for row in rows}
     moments: list[Moment] = []
     last: Sample | None = None
@@ -146,7 +156,7 @@ def history(*, line: Sequence[Evaluation], trace_hash: str) -> list[Moment]:
         moments.append(
             Moment(
                 evaluation,
-                cell_of(sample.correct, sample.invalid_step),
+                cell_of(sample.right, sample.flawed),
                 sample.answer,
                 sum(checked),
                 len(checked),
@@ -194,7 +204,8 @@ def elsewhere(*, runs: Sequence[Run], trace_hash: str) -> list[Elsewhere]:
 def newest_with(*, runs: Iterable[int], trace_hash: str) -> dict[int, int]:
     """Number each run's sample of a prompt in its newest evaluation, overtaken ones aside, that holds it."""
     rows = (
-        Sample.objects.filter(
+        first_texts()
+        .filter(
             evaluation__in=Evaluation.objects.filter(run__in=list(runs), superseded=False)
             .order_by()
             .values("pk"),

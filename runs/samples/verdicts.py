@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from runs.models import Evaluation, Sample
 from runs.samples.line import earlier_evaluations
+from runs.samples.prompts import first_texts
 
 # So many evaluations are read one by one; most often the first of them holds all prompts.
 NEAREST: Final = 3
@@ -64,8 +65,8 @@ FILTERS: Final[Mapping[str, Filter]] = {one.name: one for one in _ALL}
 
 def read_verdicts(evaluation: Evaluation) -> list[Verdict]:
     """Read the verdict on every prompt of an evaluation, in order, with at most six queries."""
-    own = Sample.objects.filter(evaluation=evaluation)
-    rows = sorted(own.order_by().values_list("position", "trace_hash", "correct", "invalid_step"))
+    own = first_texts().filter(evaluation=evaluation)
+    rows = sorted(own.order_by().values_list("position", "trace_hash", "right", "flawed"))
     before = _verdicts_before(evaluation, {trace_hash for _, trace_hash, _, _ in rows})
     verdicts = []
     for position, trace_hash, correct, invalid in rows:
@@ -82,7 +83,7 @@ def _verdicts_before(evaluation: Evaluation, wanted: set[str]) -> dict[str, tupl
     looked: list[int] = []
     for pk in earlier[:NEAREST]:
         looked.append(pk)
-        rows = Sample.objects.filter(evaluation=pk).order_by("correct").values_list("trace_hash", "correct")
+        rows = first_texts().filter(evaluation=pk).order_by("right").values_list("trace_hash", "right")
         found = {trace_hash: (correct, pk) for trace_hash, correct in rows} | found
         if wanted <= found.keys():
             return found
@@ -93,10 +94,11 @@ def _verdicts_before(evaluation: Evaluation, wanted: set[str]) -> dict[str, tupl
     rank = {pk: at for at, pk in enumerate(rest)}
     hashes = Sample.objects.order_by().values("trace_hash")
     left = (
-        Sample.objects.filter(evaluation__in=rest, trace_hash__in=hashes.filter(evaluation=evaluation))
+        first_texts()
+        .filter(evaluation__in=rest, trace_hash__in=hashes.filter(evaluation=evaluation))
         .exclude(trace_hash__in=hashes.filter(evaluation__in=looked))
         .order_by()
-        .values_list("evaluation_id", "trace_hash", "correct")
+        .values_list("evaluation_id", "trace_hash", "right")
     )
     for pk, trace_hash, correct in left.iterator(chunk_size=5000):
         held = found.get(trace_hash)

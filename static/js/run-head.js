@@ -67,7 +67,7 @@ function followProgress() {
     const status = document.querySelector("[data-status-badge]").textContent.trim();
     const left = box.querySelector("[data-time-left]");
     if (status !== "running" && status !== "starting") left.textContent = "";
-    else if (pace.seconds) left.textContent = `${timeInWords((total - step) * pace.seconds)} at ${paceInWords(pace.seconds)} a step`;
+    else if (pace.seconds) left.textContent = `${timeInWords((total - step) * pace.seconds)} at ${paceInWords(pace.seconds)} a ${bar.dataset.unit || "step"}`;
   };
   new MutationObserver(show).observe(words, { childList: true, characterData: true, subtree: true });
 }

@@ -58,7 +58,7 @@ function showState(answer) {
   const bar = root.querySelector("[data-progress]");
   if (bar) {
     bar.value = answer.step;
-    root.querySelector("[data-progress-text]").textContent = `step ${answer.step} of ${answer.total_steps}`;
+    root.querySelector("[data-progress-text]").textContent = `${bar.dataset.unit || "step"} ${answer.step} of ${answer.total_steps}`;
   }
 }
 

@@ -1,0 +1,29 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("runs", "0014_evaluations_in_full"),
+    ]
+
+    operations = [
+        migrations.RemoveIndex(
+            model_name="sample",
+            name="verdicts_of_evaluation",
+        ),
+        migrations.AddIndex(
+            model_name="sample",
+            index=models.Index(
+                fields=[
+                    "evaluation",
+                    "trace_hash",
+                    "draw",
+                    "correct",
+                    "majority_correct",
+                    "invalid_step",
+                    "position",
+                ],
+                name="verdicts_of_evaluation",
+            ),
+        ),
+    ]
