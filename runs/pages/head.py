@@ -52,6 +52,8 @@ def _left(run: Run, pace: float | None) -> str:
         return ""
     if run.status == Status.STOPPING:
         return "stopping, so it will not go on to the end"
+    if pace is None and run.step:
+        return "time left unknown"
     if pace is None:
         return f"time left unknown before its first {run.step_unit}s"
     left = max(0, run.total_steps - run.step) * pace
