@@ -8,7 +8,7 @@ from runs.listing.organising import archive, change_tags
 from runs.models import Run
 from runs.states import Kind, Status
 from runs.tests.control_support import checkpoint_row, queued
-from runs.tests.support import fresh, make_run, release_device, run_in
+from runs.tests.support import fresh, make_dataset, make_run, release_device, run_in
 from runs.verbs import VERBS, Verb, offered, perform, verb_named
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.models import AuditEvent
@@ -30,6 +30,7 @@ LINES = {
     "stop": "run.stop",
     "stop_now": "run.stop_now",
     "fork": "run.forked",
+    "evaluate": "run.evaluation_asked",
     "clone": "run.cloned",
     "move": "run.moved",
     "priority": "run.priority",
@@ -46,8 +47,8 @@ LINES = {
 
 def fitting_run(verb: Verb) -> Run:
     """A run to which the verb can be done, with a checkpoint of step 5 where it is about one."""
-    if verb.of_checkpoint:
-        run = run_in(Status.COMPLETED, config={"steps": 20})
+    if verb.of_checkpoint or verb.picks_checkpoint:
+        run = run_in(Status.COMPLETED, config={"steps": 20}, dataset=make_dataset())
         checkpoint_row(run, Path(run.checkpoint_dir), 5)
         return run
     if verb.name == "untag":
@@ -160,7 +161,7 @@ def test_what_loses_something_is_dangerous():
         (Status.STOPPED, Kind.TRAIN, {"resume", "clone", "archive", "delete"} | TAGGING),
         (Status.LOST, Kind.TRAIN, {"resume", "clone", "mark_stopped", "archive", "delete"} | TAGGING),
         (Status.FAILED, Kind.BENCH, {"requeue", "clone", "archive", "delete"} | TAGGING),
-        (Status.FAILED, Kind.EVALUATE, {"requeue", "archive", "delete"} | TAGGING),
+        (Status.FAILED, Kind.EVALUATE, {"resume", "archive", "delete"} | TAGGING),
         (Status.COMPLETED, Kind.GENERATE, {"archive", "delete"} | TAGGING),
     ],
 )

@@ -14,7 +14,7 @@ from datasets_app.services import seed_dataset
 from datasets_app.tests.support_quality import member, published
 from runs.benchmarks.records import store_failure
 from runs.listing.organising import archive, change_tags
-from runs.models import Attempt, MetricPoint, Run
+from runs.models import Attempt, Evaluation, MetricPoint, Run, Sample
 from runs.pages.tests.support import finished_run, make_huge
 from runs.run_page import tabs_of
 from runs.states import Kind, Status
@@ -170,6 +170,26 @@ def huge_list() -> list[Run]:
     for number in range(30):
         queued(name=f"{number} {WILD}"[:300])
     return graded_runs + wild[:10]
+
+
+def evaluation_pages(run: Run) -> dict[str, str]:
+    """The addresses about the newest evaluation of a run, drawn several times, and about asking for another."""
+    row = Evaluation.objects.filter(run=run).latest("pk")
+    checks = {"format": True, "arithmetic": None, "carried": False, "last_step": True}
+    decoding = {"temperature": 1.0, "samples": 4, "seed": 1, "max_new_tokens": 90, "top_k": 0, "top_p": 1.0}
+    Evaluation.objects.filter(pk=row.pk).update(
+        grader="auto", grader_version=1, decoding=decoding, draws=4, limit=500, format_rate=0.9,
+        generation_seconds=2.5, results_hash="ab" * 32, pass_at={"1": 0.5, "2": 0.6, "4": 0.75},
+        majority_accuracy=0.55, right_with_invalid_step=3,
+    )  # fmt: skip
+    row.samples.update(checks=checks, tokens=40)
+    for number, one in enumerate(row.samples.all()[:20]):
+        Sample.objects.filter(pk=one.pk).update(first_wrong_step=number % 5 or None)
+    return {
+        "evaluation": row.get_absolute_url(),
+        "evaluation-wrong": f"{row.get_absolute_url()}?filter=wrong",
+        "evaluate-form": f"/runs/{run.pk}/evaluate/?checkpoint=40&limit=500",
+    }
 
 
 def benchmarks(count: int, name: str = "") -> list[int]:

@@ -86,6 +86,7 @@ def test_every_page_with_data(site, audit, tmp_path):
             "run-notes-edit": f"/runs/{finished.pk}/notes/?edit=1",
             "run-fork-form": f"/runs/{finished.pk}/fork/?step=40",
             "run-generation": f"/runs/{written_run().pk}/",
+            **scenes.evaluation_pages(finished),
             "run-at-work": f"/runs/{at_work.pk}/",
             "run-live": f"/runs/{running_run().pk}/",
             "fork": f"/runs/{forked.pk}/",
@@ -129,6 +130,7 @@ def test_every_page_of_what_failed(site, audit, tmp_path):
     look.look({"bench-run": f"/runs/{bench.pk}/", "compare": f"/runs/compare/?ids={failed.pk},{bench.pk}"})
     look.look(scenes.dataset_pages(faulty, faulty))
     look.look({"import": f"/datasets/imports/{refused.pk}/"})
+    look.look({"evaluate-form": f"/runs/{failed.pk}/evaluate/"})
     look.page.goto(f"/runs/{failed.pk}/")
     look.page.get_by_role("button", name="Delete…").click()
     look.page.get_by_role("button", name="Delete").wait_for()
@@ -155,6 +157,7 @@ def test_every_page_of_a_huge_site(audit, tmp_path):
         {
             "run-fork-form": f"/runs/{huge.pk}/fork/?step=40",
             "compare-many": f"/runs/compare/?ids={chosen}&full=summary,dataset,config",
+            **scenes.evaluation_pages(huge),
             "compare-graded": f"/runs/compare/?ids={runs[0].pk},{runs[1].pk}&prompts=all",
             "benchmark": f"/benchmarks/{marks[-1]}/",
             "benchmark-compare": f"/benchmarks/compare/?ids={marks[0]},{marks[-1]}",
