@@ -23,7 +23,7 @@ SPLITS: Final = ("test", "train")
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 1_000_000
 # So many texts are held in memory, stored and hashed at once.
-MAX_TEXTS: Final = 1_000_000
+MAX_TEXTS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
