@@ -12,22 +12,23 @@ SEVERAL: Final = "several choices"
 NONE: Final = "no choice"
 MAX_CHARACTERS: Final = 20_000
 
+# All patterns read texts whose lines hold single spaces alone (`_tidy`), so that none can be kept busy.
 _OPEN, _CLOSE = r"[(\[*_\"'`]{0,4}", r"[)\]*_\"'`]{0,4}"
 # The whole answer is a letter: B, (b), **B.**, \text{B}
 _ALONE: Final = re.compile(
-    rf"\s*(?:\\(?:text|mathrm|textbf|mathbf)\s?\{{)?\s*(?:option|choice)?\s*{_OPEN}([A-Ja-j]){_CLOSE}[.:,)]?{_CLOSE}\s*\}}?[.\s]*",
+    rf"(?:\\(?:text|mathrm|textbf|mathbf) ?\{{)? ?(?:option |choice )?{_OPEN}([A-J]){_CLOSE}[.:,)]?{_CLOSE} ?\}}?\.?",
     re.IGNORECASE,
 )
 # A letter, then what it stands for: (B) Paris, B. Paris, B: Paris
-_LABEL: Final = re.compile(r"\s*(?:[(\[]([A-J])[)\]]|\**([A-J])[.):])(?=[\s*])", re.DOTALL)
+_LABEL: Final = re.compile(r"(?:[(\[]([A-J])[)\]]|\*{0,3}([A-J])[.):])(?=[\s*])")
 # A sentence that says so. The letters A and I are words too, so there the sentence must stop after them.
 _SAID: Final = re.compile(
-    rf"(?i:answer|choice|option)\W{{0,4}}(?i:is|are|=|:)?[\s:]*(?i:(?:most\s+likely|probably|clearly)\s+)?"
-    rf"(?i:(?:option|choice|answer)\s+)?{_OPEN}([A-J])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
+    rf"(?i:answer|choice|option)\W{{0,4}}(?i:is|are)?[\s:=]{{0,3}}(?i:(?:most )?(?:likely|probably|clearly) )?"
+    rf"(?i:(?:option|choice|answer) )?{_OPEN}([A-J])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
     re.DOTALL,
 )
-_STOPS: Final = re.compile(r"\s*(?:$|[.,;:!?)\]*\n]|because\b|since\b|as\b|which\b|for\b)", re.IGNORECASE)
-_AND_ANOTHER: Final = re.compile(r"\s*(?:or|and|/|,|&|\+)\s*[(\[*]{0,3}[A-J](?![\w'’])")
+_STOPS: Final = re.compile(r" ?(?:$|[.,;:!?)\]*\n]|because\b|since\b|as\b|which\b|for\b)", re.IGNORECASE)
+_AND_ANOTHER: Final = re.compile(r"\s?(?:or|and|/|,|&|\+) ?[(\[*]{0,3}[A-J](?![\w'’])")
 _WORD_LETTERS: Final = frozenset("AI")
 
 
@@ -47,7 +48,7 @@ def judge_choice(written: Written, expected: str) -> AnswerVerdict:
 
 def letter_of(answer: str) -> str | None:
     """Give the letter, A to J, that an answer names; `SEVERAL` for more than one, None for none."""
-    text = plain(answer[:MAX_CHARACTERS])
+    text = _tidy(answer[:MAX_CHARACTERS])
     if found := _ALONE.fullmatch(text):
         return found[1].upper()
     if found := _LABEL.match(text):
@@ -60,16 +61,22 @@ def _boxed_letter(text: str) -> str | None:
     inner = last_boxed(text)
     if inner is None:
         return None
-    found = _ALONE.fullmatch(plain(inner)) or _LABEL.match(f"{inner} ")
+    tidy = _tidy(inner[:MAX_CHARACTERS])
+    found = _ALONE.fullmatch(tidy) or _LABEL.match(tidy)
     return next(filter(None, found.groups())).upper() if found else None
 
 
 def _said(text: str) -> str | None:
     """Give the letter of the last sentence that names the answer."""
     letter = None
-    for found in _SAID.finditer(text[-MAX_CHARACTERS:]):
+    for found in _SAID.finditer(_tidy(text[-MAX_CHARACTERS:])):
         if _AND_ANOTHER.match(found[2]):
             letter = SEVERAL
         elif found[1] not in _WORD_LETTERS or _STOPS.match(found[2]):
             letter = found[1]
     return letter
+
+
+def _tidy(text: str) -> str:
+    lines = (" ".join(line.split()) for line in plain(text).split("\n"))
+    return "\n".join(line for line in lines if line)

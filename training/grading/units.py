@@ -47,7 +47,7 @@ _SAME: Final = {
     "second": "s", "sec": "s", "minute": "min", "mins": "min", "hour": "h", "hr": "h", "hrs": "h",
     "foot": "ft", "feet": "ft", "inch": "in", "°": "degree",
     "people": "person", "children": "child", "men": "man", "women": "woman", "mice": "mouse",
-    "geese": "goose", "teeth": "tooth", "leave": "leaf", "leaves": "leaf", "loaves": "loaf", "cookies": "cookie",
+    "geese": "goose", "teeth": "tooth", "leaves": "leaf", "loaves": "loaf",
 }  # fmt: skip
 
 
@@ -72,16 +72,16 @@ def canonical_unit(written: str) -> str | None:
         return None
     if any(word in _NO_UNITS or (len(word) < 3 and word not in _SHORT) for word in words):
         return None
-    return _WORD.sub(lambda word: _singular(word[0]), text.removeprefix("of "))
+    return _WORD.sub(lambda word: _stem(word[0]), text.removeprefix("of ").replace(" per ", "/"))
 
 
-def _singular(word: str) -> str:
+def _stem(word: str) -> str:
+    """Give singular and plural of a word, or its names in short and in full, one form: *cherr(y|ies)* → cherri."""
     if word in _SAME:
         return _SAME[word]
-    if len(word) > 4 and word.endswith("ies"):
-        word = word[:-3] + "y"
-    elif len(word) > 4 and word.endswith(("ses", "xes", "zes", "ches", "shes")):
-        word = word[:-2]
-    elif len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
-    return _SAME.get(word, word)
+    if word in _SAME or len(word) < 3:
+        return _SAME.get(word, word)
+    word = word.removesuffix("e")
+    return word[:-1] + "i" if word.endswith("y") else word
