@@ -17,6 +17,7 @@ from datasets_app.manifest import describe
 from datasets_app.models import Dataset
 from runs import nvml
 from runs.benchmarks.profiles import profile_folder
+from runs.evaluations.asking import grader_of
 from runs.examples import load_examples, synthetic_examples
 from runs.journal import JournalRecorder
 from runs.models import Attempt, Run
@@ -66,6 +67,7 @@ class Job:
             }
         self.content_hash = run.dataset.content_hash if run.dataset else ""
         self.dataset_key = run.dataset.key if run.dataset else ""
+        self.default_grader = grader_of(self.config, run.dataset)
         self.parent_id = run.parent_id
         connections.close_all()
 
@@ -119,6 +121,7 @@ class Job:
             cache_dir=_cache_dir(),
             allow_inexact=run.params.get("allow_inexact") == self.attempt.number,
             stop_after=run.params.get("to_step"),
+            grader=self.default_grader,
             profile=(*window, profile_folder(run)) if (window := run.params.get("profile_steps")) else None,
         )
         return {
@@ -166,7 +169,7 @@ class Job:
                 limit=params["limit"],
                 # One written before these could be chosen still runs.
                 seed=params.get("subset_seed", self.config.seed),
-                grader=params.get("grader", self.config.grader),
+                grader=params.get("grader", self.default_grader),
                 decoding=params.get("decoding", {}),
                 device=selected,
                 recorder=self.recorder,

@@ -204,6 +204,8 @@ def _check(thread: SupervisorThread, run: Run) -> None:
             f"Run {run.pk} cannot start: {thread.error}.",
             hint=f"When it is free: manage.py train --resume-from {run.pk} --foreground."
             if run.kind == Kind.TRAIN
+            else f"When it is free: manage.py evaluate {run.pk} --resume --foreground."
+            if run.kind == Kind.EVALUATE
             else "Try again when it is free, or queue it with `make worker`.",
         )
     raise thread.error

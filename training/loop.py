@@ -20,6 +20,7 @@ from training.device import SelectedDevice
 from training.evaluate import Evaluator
 from training.examples import StepChecker, TraceExample
 from training.generate import StopRequestedError
+from training.grading import DEFAULT
 from training.planning import Planner
 from training.provenance import collect
 from training.recorder import Recorder
@@ -42,6 +43,7 @@ def train(
     allow_inexact: bool = False,
     stop_after: int | None = None,
     profile: tuple[int, int, Path] | None = None,
+    grader: str = DEFAULT,
 ) -> TrainResult:
     """Train from the start or from a checkpoint to the last step, or until a stop is asked for.
 
@@ -50,7 +52,8 @@ def train(
     compiled programs and packed rows for the next start. ``allow_inexact``: go on also where
     that cannot give the same bits as never stopping, and say so. ``stop_after``: complete after
     this step already, with the recipe and so its schedules as they are. ``profile``: write a trace of
-    the updates from one to another, both included, into a folder.
+    the updates from one to another, both included, into a folder. ``grader``: of evaluations where the
+    recipe leaves that to the data.
 
     Raises:
         ConfigError: when recipe and data do not go together.
@@ -91,7 +94,7 @@ def train(
                 engine=engine,
                 rows=rows,
                 evaluator=_make_evaluator(
-                    planner.assembly, train_examples, test_examples, recorder, checkers or {}
+                    planner.assembly, train_examples, test_examples, recorder, checkers or {}, grader
                 ),
                 recorder=recorder,
                 root=checkpoint_dir,
@@ -136,6 +139,7 @@ def _make_evaluator(
     test_examples: Sequence[TraceExample],
     recorder: Recorder,
     checkers: Mapping[str, StepChecker],
+    grader: str,
 ) -> Evaluator | None:
     if not test_examples:
         recorder.log("The dataset has no test examples, so nothing will be evaluated.")
@@ -152,7 +156,7 @@ def _make_evaluator(
         seed=assembly.config.seed,
         train_prompts=frozenset(example.prompt for example in train_examples),
         checkers=checkers,
-        grader=assembly.config.grader,
+        grader=grader if assembly.config.grader == DEFAULT else assembly.config.grader,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
+from datasets_app.graders import default_grader
 from datasets_app.models import Dataset
 from datasets_app.selectors import resolve_dataset
 from runs.creating import create_run
@@ -16,7 +17,7 @@ from runs.states import Kind
 from training.config import MAX_INT, TrainConfig
 from training.decoding import Decoding, make_decoding
 from training.errors import ConfigError
-from training.grading import find_grader
+from training.grading import DEFAULT, find_grader
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 
 SPLITS: Final = ("test", "train")
@@ -64,10 +65,10 @@ def make_evaluation(
             else f"It used the model of run {source.parent_id}.",
         )
     config = TrainConfig.model_validate(source.config)
-    grader = wanted.grader or config.grader
-    settings = check_settings(grader, wanted.decoding)
+    settings = check_settings(wanted.grader or DEFAULT, wanted.decoding)
     checkpoint = find_checkpoint(run=source, which=wanted.checkpoint)
     dataset = _dataset(source, wanted.dataset)
+    grader = wanted.grader or grader_of(config, dataset)
     prompts = _prompts(dataset, wanted, draws=settings.samples)
     run = create_run(
         kind=Kind.EVALUATE,
@@ -91,6 +92,13 @@ def make_evaluation(
     )
     audit(source, "evaluation_asked", actor, made=run.pk, step=checkpoint.step)
     return run
+
+
+def grader_of(config: TrainConfig, dataset: Dataset | None) -> str:
+    """Name the grader that a recipe asks for; where it leaves that to the data, the dataset's."""
+    if config.grader != DEFAULT or dataset is None:
+        return config.grader
+    return default_grader(dataset) or DEFAULT
 
 
 def check_settings(grader: str, decoding: Mapping[str, Any]) -> Decoding:

@@ -38,6 +38,18 @@ def test_the_draft_holds_everything_that_decides_the_result(run):
     }
 
 
+def test_the_grader_is_the_one_chosen_else_the_recipes_else_the_datasets(run):
+    def grader(**wanted):
+        return make_evaluation(run, Wanted(**wanted)).params["grader"]
+
+    assert grader() == "auto"
+    run.dataset.recipe = {"kind": "import", "format": "gsm8k"}
+    assert grader() == "gsm8k_flexible"
+    run.config["grader"] = "numeric"
+    assert grader() == "numeric"
+    assert grader(grader="auto") == "auto"
+
+
 def test_progress_counts_the_prompts_that_there_are(run):
     made = make_evaluation(run, Wanted(limit=1000))
     assert made.total_steps == run.dataset.test_count < 1000
