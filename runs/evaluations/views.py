@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from runs import selectors
-from runs.evaluations.asking import DEFAULT_LIMIT, SPLITS
+from runs.evaluations.asking import DEFAULT_LIMIT, SPLITS, grader_of
 from runs.evaluations.choosing import CHOICES, count_choices, texts_of
 from runs.evaluations.figures import findings_of
 from runs.evaluations.forms import read_wanted
@@ -18,6 +18,7 @@ from runs.models import Evaluation, Run
 from runs.pages.paging import page_of
 from runs.states import Kind
 from runs.verbs import VERBS, perform
+from training.config import TrainConfig
 from training.decoding import Decoding
 from training.grading import GRADERS
 from tunix_site.auth import scope_required
@@ -95,7 +96,7 @@ def ask(request: HttpRequest, run_id: int) -> HttpResponse:
         "steps": [row.step for row in selectors.live_checkpoints(run=run)[:CHECKPOINTS_OFFERED]],
         "splits": SPLITS,
         "graders": GRADERS.values(),
-        "default_grader": run.config.get("grader", "auto"),
+        "default_grader": grader_of(TrainConfig.model_validate(run.config), run.dataset),
         "default_limit": DEFAULT_LIMIT,
         "settings": _fields(given),
     }
