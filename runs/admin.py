@@ -60,7 +60,7 @@ class RunAdmin(VerbPermissions, ReadOnlyAdmin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(VerbPermissions, ReadOnlyAdmin):
-    """Checkpoints that runs wrote; pinned, unpinned and forked from here."""
+    """Checkpoints that runs wrote; pinned, unpinned, evaluated and forked from here."""
 
     list_display = (
         "run",
@@ -99,9 +99,10 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(Evaluation)
 class EvaluationAdmin(ReadOnlyAdmin):
-    """Graded evaluations."""
+    """Graded evaluations; a new one is asked for on runs and checkpoints."""
 
     list_display = (
+        "id",
         "run",
         "step",
         "dataset",
@@ -109,11 +110,19 @@ class EvaluationAdmin(ReadOnlyAdmin):
         "n",
         "answer_accuracy",
         "step_accuracy",
+        "grader",
+        "draws",
         "final",
         "created_at",
+        "page",
     )
-    list_filter = ("split", "final")
+    list_filter = ("split", "final", "grader")
     list_select_related = ("run", "dataset")
+
+    @admin.display(description="Page")
+    def page(self, row: Evaluation) -> str:
+        """Link to the page of the evaluation."""
+        return format_html('<a href="{}">open</a>', row.get_absolute_url())
 
 
 @admin.register(Benchmark)
