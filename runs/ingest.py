@@ -176,9 +176,7 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> dict[str, Any]:
                     changes["step"] = event["s"]
                     attempt.end_step = event["s"]
             case "phase":
-                changes["phase"] = event["name"]
-                if attempt.run.kind == Kind.EVALUATE:
-                    changes["step"] = event["s"]
+                changes |= _phase(attempt, event)
             case "resumed":
                 attempt.start_step = event["s"]
                 attempt.inexact = event.get("inexact", "")
@@ -203,6 +201,12 @@ def _store(attempt: Attempt, events: list[dict[str, Any]]) -> dict[str, Any]:
                 _note(attempt, in_words(event))
     insert_points(attempt=attempt, points=points)
     return changes
+
+
+def _phase(attempt: Attempt, event: dict[str, Any]) -> dict[str, Any]:
+    """Give the columns that a phase changes; only a run that grades counts what it has done by them."""
+    steps = {"step": event["s"]} if attempt.run.kind == Kind.EVALUATE else {}
+    return {"phase": event["name"], **steps}
 
 
 def _change_run(attempt: Attempt, changes: dict[str, Any]) -> None:

@@ -28,7 +28,6 @@ from training.decoding import Decoding, make_decoding
 from training.errors import EvaluationStoppedError
 from training.examples import TraceExample
 
-
 # The texts of an evaluation, in its run's folder; see `training.evaluation.written`.
 GENERATED_NAME = "generated.jsonl"
 

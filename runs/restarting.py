@@ -1,4 +1,4 @@
-"""Restarts by itself: a training or evaluation that failed or was lost goes on, as often as its config allows.
+"""Restarts by itself: a training or evaluation that failed or was lost goes on, as its config allows.
 
 Never after the same error at the same step twice: that would come a third time.
 """

@@ -117,7 +117,7 @@ VERBS: Final[dict[str, Verb]] = {
         Verb(
             "resume",
             "Resume",
-            "take an interrupted training up from its newest sound checkpoint, an evaluation after what it wrote",
+            "take up an interrupted training from its newest sound checkpoint, an evaluation after its texts",
             "operate",
             doing.resume,
             states=INTERRUPTED,

@@ -144,7 +144,8 @@ class TrainConfig(BaseModel):
     max_restarts: Annotated[int, Field(ge=0, le=1000)] = Field(
         0,
         description="how often a training that failed or was lost goes on by itself from its newest "
-        "checkpoint, and so its evaluations after what they wrote; never after the same error at the same step twice",
+        "checkpoint, and so its evaluations after what they wrote; never after the same error at the same "
+        "step twice",
     )
 
     @model_validator(mode="after")

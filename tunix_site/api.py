@@ -18,13 +18,13 @@ from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.benchmarks.api import benchmarks_router
 from runs.charts.api import charts_router
+from runs.evaluations.api import evaluations_router
 from runs.fleet import count_workers
 from runs.home.api import home_router
 from runs.listing.api import router as listing_router
 from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
-from runs.evaluations.api import evaluations_router
 from runs.samples.api import samples_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD

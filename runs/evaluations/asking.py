@@ -1,4 +1,4 @@
-"""Ask for an evaluation: which checkpoint, which traces, how texts are drawn, who grades; checked before it runs."""
+"""Ask for an evaluation: checkpoint, traces, how texts are drawn, who grades; checked before it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from runs.models import Evaluation, Sample
 
 # What must be the same for two results to have to be the same.
-SAME = ("run", "step", "checkpoint", "dataset", "split", "n", "draws", "subset_seed", "grader", "grader_version")
+SAME = (
+    "run",
+    "step",
+    "checkpoint",
+    "dataset",
+    "split",
+    "n",
+    "draws",
+    "subset_seed",
+    "grader",
+    "grader_version",
+)
 LOOKED_AT = 20
 
 
@@ -67,7 +78,9 @@ def _differences(row: Evaluation, other: Evaluation) -> list[str]:
     if verdicts:
         found.append(f"{len(verdicts)} verdicts, the first at prompt {verdicts[0][0] + 1}")
     mine_at, theirs_at = _place(row), _place(other)
-    found += [f"{name} {theirs_at[name]} → {mine_at[name]}" for name in mine_at if mine_at[name] != theirs_at[name]]
+    found += [
+        f"{name} {theirs_at[name]} → {mine_at[name]}" for name in mine_at if mine_at[name] != theirs_at[name]
+    ]
     return found or ["what was recorded of a text besides its words and verdicts"]
 
 

@@ -46,7 +46,10 @@ class EvaluateIn(Schema):
 
     def arguments(self) -> dict[str, Any]:
         """Give it as the verb takes it."""
-        return {**self.model_dump(exclude={"decoding"}), "decoding": self.decoding.model_dump(exclude_none=True)}
+        return {
+            **self.model_dump(exclude={"decoding"}),
+            "decoding": self.decoding.model_dump(exclude_none=True),
+        }
 
 
 class RepeatOut(Schema):

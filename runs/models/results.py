@@ -215,7 +215,7 @@ class Sample(models.Model):
 
     @property
     def prompt_correct(self) -> bool:
-        """The verdict on the prompt: on the majority of its texts where there are several (first text only)."""
+        """The verdict on the prompt, on its first text: of the majority where there are several."""
         return self.correct if self.majority_correct is None else self.majority_correct
 
 

@@ -37,7 +37,9 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
     if (moved := _moved(request, context["tab_urls"])) is not None:
         return moved
     headline = selectors.headline_evaluation(run=run)
-    peek = selectors.evaluation_samples(evaluation=headline).filter(draw=0)[:SAMPLES_SHOWN] if headline else []
+    peek = (
+        selectors.evaluation_samples(evaluation=headline).filter(draw=0)[:SAMPLES_SHOWN] if headline else []
+    )
     context |= {
         "charts": _key_charts(run),
         "latest": latest_values(run),

@@ -42,8 +42,8 @@ def samples(
 ) -> SampleListOut:
     """List generated traces beside the expected ones (default: of the final or newest evaluation).
 
-    One a prompt: the first text, with the verdict on the majority where it has several, by which `verdict` and
-    `filter` choose. `evaluations/{id}/samples` has all texts.
+    One a prompt: the first text, with the verdict on the majority where it has several, by which `verdict`
+    and `filter` choose. `evaluations/{id}/samples` has all texts.
     """
     found = _evaluation(get_run(run_id=run_id), evaluation)
     if found is None:

@@ -96,13 +96,9 @@ def matrix(
     """Read the rows of a page: their prompts, and their verdicts in every evaluation of a line."""
     positions = [one.position for one in verdicts]
     prompts = dict(
-        first_texts()
-        .filter(evaluation=evaluation, position__in=positions)
-        .values_list("position", "prompt")
+        first_texts().filter(evaluation=evaluation, position__in=positions).values_list("position", "prompt")
     )
-    rows = first_texts().filter(
-        evaluation__in=line, trace_hash__in=[one.trace_hash for one in verdicts]
-    )
+    rows = first_texts().filter(evaluation__in=line, trace_hash__in=[one.trace_hash for one in verdicts])
     cells = {
         (trace_hash, pk): cell_of(right, flawed)
         for pk, trace_hash, right, flawed in rows.order_by().values_list(

@@ -17,7 +17,7 @@ from training.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Where an evaluation keeps its texts, what besides prompts and settings decides them, and who is told."""
+    """Where texts are kept, what besides prompts and settings decides them, and who is told."""
 
     path: Path
     facts: Mapping[str, Any]
@@ -26,7 +26,7 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """All texts, prompt by prompt, the seconds that generating them took, and of these the earlier starts'."""
+    """All texts, prompt by prompt, the seconds that they took, and of these the earlier starts'."""
 
     texts: list[GeneratedText]
     seconds: float
@@ -73,9 +73,7 @@ def write_all(
     return Written([text for start in sorted(found) for text in found[start]], seconds, earlier)
 
 
-def _kept(
-    keeping: Keeping, prompts: Sequence[str], decoding: Decoding, assembly: Assembly
-) -> WrittenTexts:
+def _kept(keeping: Keeping, prompts: Sequence[str], decoding: Decoding, assembly: Assembly) -> WrittenTexts:
     """Read what is on the disk of this very evaluation, cut into the batches that it would make."""
     whole = len(prompts) * decoding.samples
     rows = batch_rows(whole, assembly.config.eval_batch_size) if whole else 1

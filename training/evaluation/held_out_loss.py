@@ -30,9 +30,7 @@ class HeldOutLoss:
         ).width
         self._loss_of = jax.jit(self._batch_loss)
 
-    def __call__(
-        self, params: Any, chosen: Sequence[TraceExample], should_stop: Callable[[], bool]
-    ) -> float:
+    def __call__(self, params: Any, chosen: Sequence[TraceExample], should_stop: Callable[[], bool]) -> float:
         """Measure it on some of the traces.
 
         Raises:

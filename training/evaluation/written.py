@@ -4,7 +4,8 @@ An append-only file with one line for each batch of texts::
 
     {"key":"5f0c…","start":128,"seconds":0.81,"texts":[["7+3=0\\n#0",8,true],…],"sum":"9d41c07be2a4f8b1"}
 
-``start`` is the number of the batch's first text, ``sum`` the beginning of the SHA-256 over all bytes before it.
+``start`` is the number of the batch's first text, ``sum`` the beginning of the SHA-256 over all bytes
+before it.
 ``key`` stands for everything that decides the texts; lines of another key are passed over. Each line is
 verified when it is read, so a torn or damaged one costs its own batch alone. Imports no JAX.
 """
@@ -66,7 +67,9 @@ class WrittenTexts:
         for line in content.split(b"\n"):
             found._take(line)
         if found.damaged:
-            found._tell(f"{found.damaged} batch(es) of generated texts were damaged; they are generated again.")
+            found._tell(
+                f"{found.damaged} batch(es) of generated texts were damaged; they are generated again."
+            )
         return found
 
     def keep(self, start: int, texts: Sequence[GeneratedText], seconds: float) -> None:
@@ -115,7 +118,9 @@ def unseal(line: bytes) -> tuple[str, int, Batch] | None:
         return None
     try:
         content = json.loads(line)
-        texts = [GeneratedText(str(text), int(tokens), bool(ended)) for text, tokens, ended in content["texts"]]
+        texts = [
+            GeneratedText(str(text), int(tokens), bool(ended)) for text, tokens, ended in content["texts"]
+        ]
         return str(content["key"]), int(content["start"]), Batch(texts, float(content["seconds"]))
     except (ValueError, KeyError, TypeError):
         return None

@@ -38,9 +38,7 @@ def trained(step: int = 10, **changes: Any) -> Run:
 def drawn(prompt: str, answers: list[str], majority: bool) -> list[Any]:
     """Several texts after one prompt, whose right answer is 0."""
     return [
-        graded(
-            prompt, answer, draw=draw, tokens=5, majority_correct=majority if draw == 0 else None
-        )
+        graded(prompt, answer, draw=draw, tokens=5, majority_correct=majority if draw == 0 else None)
         for draw, answer in enumerate(answers)
     ]
 

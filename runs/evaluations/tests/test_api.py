@@ -83,7 +83,9 @@ def test_what_cannot_be_is_refused_in_words(call, run, body, code, said):
 
 
 def test_one_evaluation_is_told_in_full(call, run):
-    evaluated(run, samples := [graded("a", checks={"format": True}), graded("b", "1", checks={"format": False})])
+    evaluated(
+        run, samples := [graded("a", checks={"format": True}), graded("b", "1", checks={"format": False})]
+    )
     row = evaluated(run, samples)
     answer = call("GET", f"evaluations/{row.pk}", 200)
     assert (answer["run_id"], answer["made_by"], answer["step"]) == (run.pk, row.made_by_id, 10)

@@ -79,7 +79,7 @@ def test_what_cannot_be_is_refused_in_words(run, wanted, error, said):
 def test_a_split_without_traces_is_refused(run):
     Dataset.objects.update(trace_count=run.dataset.train_count, test_count=0)
     run.dataset.refresh_from_db()
-    with pytest.raises(InvalidInputError, match="no traces in its split test. Name the other one"):
+    with pytest.raises(InvalidInputError, match=r"no traces in its split test\. Name the other one"):
         make_evaluation(run, Wanted())
 
 
@@ -99,7 +99,7 @@ def test_only_a_training_has_a_model_to_grade(run):
 
 def test_a_run_without_a_dataset_wants_one_named():
     run = trained(dataset=None)
-    with pytest.raises(InvalidInputError, match="no dataset of its own. Name one"):
+    with pytest.raises(InvalidInputError, match=r"no dataset of its own\. Name one"):
         make_evaluation(run, Wanted())
 
 

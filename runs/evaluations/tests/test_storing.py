@@ -8,6 +8,7 @@ from runs.evaluations.asking import Wanted, make_evaluation
 from runs.evaluations.tests.support import drawn, evaluated, trained
 from runs.ingest import ingest_attempt
 from runs.models import Evaluation, Run, Sample
+from runs.states import Status
 from runs.tests.samples_support import graded
 from runs.tests.support import (
     checkpoint_info,
@@ -21,7 +22,6 @@ from runs.tests.support import (
     sample,
     start,
 )
-from runs.states import Status
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,14 @@ from django.core.management.base import CommandError, CommandParser
 
 from runs import launching
 from runs.devices import Device
-from runs.evaluations.asking import DEFAULT_LIMIT, SPLITS, Wanted, check_settings, make_evaluation, newest_wanted
+from runs.evaluations.asking import (
+    DEFAULT_LIMIT,
+    SPLITS,
+    Wanted,
+    check_settings,
+    make_evaluation,
+    newest_wanted,
+)
 from runs.evaluations.repeating import repeats
 from runs.evaluations.schemas import described
 from runs.evaluations.wording import decoding_in_words, grader_in_words, in_words, pass_at_in_words
@@ -65,7 +72,9 @@ class Command(launching.RunCommand):
     def run(self, **options: Any) -> dict[str, Any] | None:
         given = _given(options)
         named = get_run(run_id=options["run_id"])
-        run = self._taken_up(named, options, given) if options["resume"] else self._made(named, options, given)
+        run = (
+            self._taken_up(named, options, given) if options["resume"] else self._made(named, options, given)
+        )
         foreground = options["foreground"] or not (options["detach"] or live_workers().exists())
         run = self.carry_out(
             run,
@@ -96,7 +105,9 @@ class Command(launching.RunCommand):
     def _taken_up(self, run: Run, options: dict[str, Any], given: dict[str, Any]) -> Run:
         if given:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise CommandError(f"A resume goes on with the settings it began with: drop {flags}.", returncode=2)
+            raise CommandError(
+                f"A resume goes on with the settings it began with: drop {flags}.", returncode=2
+            )
         if run.kind != Kind.EVALUATE or run.status not in INTERRUPTED:
             raise ConflictError(
                 f"Run {run.pk} ({run.get_kind_display()}) is {run.status}; only an evaluation that was "
@@ -111,13 +122,14 @@ class Command(launching.RunCommand):
         if more := pass_at_in_words(row):
             self.say(f"With {row.draws} texts a prompt: {more}.")
         if row.step_accuracy is not None:
-            self.say(
-                f"Valid steps: {row.step_accuracy:.1%}. Right with an invalid step: {row.right_with_invalid_step}."
-            )
+            wrong = row.right_with_invalid_step
+            self.say(f"Valid steps: {row.step_accuracy:.1%}. Right with an invalid step: {wrong}.")
         if row.format_rate is not None:
             self.say(f"In the right form: {row.format_rate:.1%}.")
         if speed := row.tokens_per_second:
-            self.say(f"{row.generated_tokens:,} tokens, {speed:,.0f} a second, {decoding_in_words(row.decoding)}.")
+            self.say(
+                f"{row.generated_tokens:,} tokens, {speed:,.0f} a second, {decoding_in_words(row.decoding)}."
+            )
         self.say(f"Grader: {grader_in_words(row)}. Results: {row.results_hash[:16]}")
         if (repeat := repeats(row)) is not None:
             self.say(f"This is {repeat.words}." if repeat.identical else f"It {repeat.words}.")

@@ -34,9 +34,7 @@ class Watched(MemoryRecorder):
 def model():
     """A nano model that has learned nothing: what it writes is noise, and always the same."""
     assembly = assemble(fast_config(eval_batch_size=ROWS), select_device("cpu").device)
-    evaluator = Evaluator(
-        assembly, chain_examples(30), split="test", seed=0, checkers={"chain": check_chain}
-    )
+    evaluator = Evaluator(assembly, chain_examples(30), split="test", seed=0, checkers={"chain": check_chain})
     return evaluator, first_state(assembly).params
 
 
@@ -145,5 +143,5 @@ def test_several_texts_without_a_temperature_are_refused(evaluate):
 
 def test_a_grader_that_there_is_not_is_refused(model):
     assembly = assemble(fast_config(), select_device("cpu").device)
-    with pytest.raises(ConfigError, match="no grader 'guess'.*auto"):
+    with pytest.raises(ConfigError, match=r"no grader 'guess'.*auto"):
         Evaluator(assembly, chain_examples(5), split="test", seed=0, grader="guess")

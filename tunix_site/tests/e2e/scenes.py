@@ -173,7 +173,7 @@ def huge_list() -> list[Run]:
 
 
 def evaluation_pages(run: Run) -> dict[str, str]:
-    """The addresses about the newest evaluation of a run, drawn several times, and about asking for another."""
+    """The addresses about the newest evaluation of a run, drawn several times, and of asking for one."""
     row = Evaluation.objects.filter(run=run).latest("pk")
     checks = {"format": True, "arithmetic": None, "carried": False, "last_step": True}
     decoding = {"temperature": 1.0, "samples": 4, "seed": 1, "max_new_tokens": 90, "top_k": 0, "top_p": 1.0}
