@@ -222,8 +222,8 @@ class EvaluationOut(Schema):
         """Describe an evaluation."""
         same = (
             "id run_id step split final n correct answer_accuracy step_accuracy loss seconds "
-            "generated_tokens generation_seconds grader grader_version decoding limit subset_seed draws pass_at "
-            "majority_accuracy format_rate right_with_invalid_step results_hash superseded created_at"
+            "generated_tokens generation_seconds grader grader_version decoding limit subset_seed draws "
+            "pass_at majority_accuracy format_rate right_with_invalid_step results_hash superseded created_at"
         )
         return cls(
             **{name: getattr(row, name) for name in same.split()},

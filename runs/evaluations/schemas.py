@@ -24,7 +24,7 @@ class DecodingIn(Schema):
     top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None
-    samples: Annotated[int, Field(ge=1, le=1024)] | None = Field(None, description="texts a prompt")
+    samples: Annotated[int, Field(ge=1, le=1024)] | None = Field(default=None, description="texts a prompt")
 
 
 class EvaluateIn(Schema):
@@ -32,16 +32,18 @@ class EvaluateIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    checkpoint: str = Field("latest", max_length=20, description="latest, best or a step")
-    dataset: str = Field("", max_length=200, description="KEY or KEY@HASHPREFIX; empty: the run's own")
+    checkpoint: str = Field(default="latest", max_length=20, description="latest, best or a step")
+    dataset: str = Field(
+        default="", max_length=200, description="KEY or KEY@HASHPREFIX; empty: the run's own"
+    )
     split: Literal["test", "train"] = "test"
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="prompts at most")] = DEFAULT_LIMIT
-    grader: str = Field("", max_length=60, description="empty: that of the run's recipe")
+    grader: str = Field(default="", max_length=60, description="empty: that of the run's recipe")
     subset_seed: Annotated[int, Field(ge=0, le=MAX_INT)] | None = Field(
         None, description="what chooses the prompts where there are more; empty: the seed of the run"
     )
     decoding: DecodingIn = DecodingIn()
-    device: Literal["cpu", "gpu"] | None = Field(None, description="default: as the run was trained")
+    device: Literal["cpu", "gpu"] | None = Field(default=None, description="default: as the run was trained")
     device_index: Annotated[int, Field(ge=0, le=1023)] | None = None
 
     def arguments(self) -> dict[str, Any]:

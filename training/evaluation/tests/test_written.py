@@ -41,7 +41,7 @@ def test_every_flipped_byte_of_a_line_costs_that_batch_alone(path):
     first, second = whole.index(b"\n") + 1, whole.index(b"\n", whole.index(b"\n") + 1)
     for place in range(first, second, 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        told = []
+        told: list[str] = []
         found = WrittenTexts.read(path, key=KEY, told=told.append)
         assert sorted(found.batches) == [0, 4], place
         assert "generated again" in told[0]
@@ -68,7 +68,7 @@ def test_texts_of_another_evaluation_are_passed_over(path):
 
 def test_a_disk_that_takes_no_more_is_told_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    told = []
+    told: list[str] = []
     kept = WrittenTexts.read(tmp_path / "file" / "generated.jsonl", key=KEY, told=told.append)
     told.clear()
     kept.keep(0, texts("a"), 0.1)
