@@ -40,7 +40,7 @@ class EvaluateIn(Schema):
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="prompts at most")] = DEFAULT_LIMIT
     grader: str = Field(default="", max_length=60, description="empty: that of the run's recipe")
     subset_seed: Annotated[int, Field(ge=0, le=MAX_INT)] | None = Field(
-        None, description="what chooses the prompts where there are more; empty: the seed of the run"
+        default=None, description="what chooses the prompts where there are more; empty: the seed of the run"
     )
     decoding: DecodingIn = DecodingIn()
     device: Literal["cpu", "gpu"] | None = Field(default=None, description="default: as the run was trained")
