@@ -1,10 +1,12 @@
 """The page of one evaluation, and the form that asks for another."""
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from runs import selectors
@@ -55,9 +57,30 @@ def evaluation(request: HttpRequest, number: int) -> HttpResponse:
         "choices": [(one, counts[one.name]) for one in CHOICES.values()],
         "choice": choice,
         "page": page_of(request, texts_of(row, choice), size=TEXTS_A_PAGE),
-        "may_operate": covers(user_scope(request.user), "operate"),
+        "again": _again(row) if covers(user_scope(request.user), "operate") else "",
     }
     return render(request, "runs/evaluation.html", context)
+
+
+def _again(row: Evaluation) -> str:
+    """Give the address of the form that asks for the same once more; empty where nothing can be asked."""
+    if row.run.kind != Kind.TRAIN:
+        return ""
+    settings = {
+        name: row.decoding[name]
+        for name, field in Decoding.model_fields.items()
+        if name in row.decoding and (name == "max_new_tokens" or row.decoding[name] != field.default)
+    }
+    asked = {
+        "checkpoint": row.step,
+        "dataset": row.dataset.address if row.dataset else "",
+        "split": row.split,
+        "limit": row.limit or row.n,
+        "grader": row.grader,
+        "subset_seed": row.subset_seed if row.grader else "",
+        **settings,
+    }
+    return f"{reverse('runs:evaluate', args=[row.run_id])}?{urlencode(asked)}"
 
 
 def _settings(row: Evaluation) -> list[tuple[str, Any, str]]:

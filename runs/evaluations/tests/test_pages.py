@@ -112,6 +112,19 @@ def test_viewers_are_offered_nothing_to_do(client, viewer, run):
     assert client.get(f"/runs/{run.pk}/evaluate/").status_code == 403
 
 
+def test_the_same_is_asked_for_again_with_its_settings_filled_in(client, operator, run):
+    client.force_login(operator)
+    decoding = {"temperature": 0.5, "samples": 2, "seed": 5, "max_new_tokens": 24, "top_k": 0, "top_p": 1.0}
+    row = evaluated(run, drawn("a", ["0", "1"], True), decoding=decoding, subset_seed=9)
+    text = page_text(client.get(row.get_absolute_url()))
+    link = re.search(r'href="(/runs/\d+/evaluate/[^"]*)"', text)
+    assert link is not None
+    form = page_text(client.get(link[1].replace("&amp;", "&")))
+    for name, value in (("temperature", "0.5"), ("samples", "2"), ("seed", "5"), ("subset_seed", "9")):
+        assert re.search(rf'name="{name}"[^>]* value="{value}"', form), name
+    assert '<option value="auto" selected>' in form
+
+
 def test_an_operator_asks_by_the_form(client, operator, run):
     client.force_login(operator)
     for tab in ("evaluations", "checkpoints"):
