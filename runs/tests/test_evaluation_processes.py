@@ -1,0 +1,59 @@
+"""Evaluations in processes of their own: ended by SIGKILL, taken up, repeated."""
+
+import os
+import signal
+
+import pytest
+
+from runs.models import Attempt, Evaluation, Run
+from runs.states import Kind, Status
+from runs.tests.support import end_session, fresh, manage, manage_json, start_manage, wait_until
+from runs.tests.training_support import SMOKE
+
+pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("dataset")]
+pytest.importorskip("jax")
+
+# Noise that never ends: each batch of four writes so many tokens.
+LONG = ("--split=train", "--limit=24", "--max-new-tokens=1200", "--foreground")
+
+
+def test_one_ended_by_sigkill_goes_on_and_ends_in_the_hash_of_one_that_was_not():
+    number = str(manage_json("train", *SMOKE, "--foreground", "--set=eval_batch_size=4")["run_id"])
+    process = start_manage("evaluate", number, *LONG)
+    try:
+        run = wait_until(lambda: Run.objects.filter(kind=Kind.EVALUATE).first(), what="the run")
+        kept = run.directory / "generated.jsonl"
+        wait_until(lambda: kept.exists() and kept.read_bytes().count(b"\n") >= 2, what="two batches")
+        attempt = Attempt.objects.get(run=run, number=1)
+        os.kill(attempt.child_pid or 0, signal.SIGKILL)
+        assert process.wait(60) == 1
+    finally:
+        end_session(process)
+    assert fresh(run).status == Status.FAILED
+    assert 8 <= run.step < 24
+    assert run.total_steps == 24
+    assert not Evaluation.objects.filter(made_by=run).exists()
+    before = kept.read_bytes()
+    assert before.count(b"\n") < 6
+
+    resumed = manage_json("evaluate", str(run.pk), "--resume", "--foreground")
+    assert (resumed["evaluation_run_id"], resumed["n"]) == (run.pk, 24)
+    assert kept.read_bytes().startswith(before)
+    second = Attempt.objects.get(run=run, number=2)
+    assert second.start_step >= 8
+    assert (fresh(run).status, run.step, run.total_steps) == (Status.COMPLETED, 24, 24)
+    whole = manage_json("evaluate", number, *LONG)
+    assert whole["results_hash"] == resumed["results_hash"]
+    assert whole["repeat"] == {"evaluation": resumed["evaluation_id"], "identical": True, "differs": []}
+    assert (whole["grader"], whole["limit"], whole["generated_tokens"]) == ("auto", 24, 24 * 1200)
+
+    # Drawn with a seed, and again with the settings of the newest.
+    some = manage_json(
+        "evaluate", number, "--limit=3", "--samples=4", "--temperature=1.2", "--seed=3", "--max_new_tokens=16"
+    )
+    assert (some["draws"], sorted(some["pass_at"])) == (4, ["1", "2", "4"])
+    said = manage("evaluate", number, "--again")
+    assert said.returncode == 0, said.stderr
+    assert f"This is identical to evaluation {some['evaluation_id']}." in said.stdout
+    assert "With 4 texts a prompt: pass@1" in said.stdout
+    assert Evaluation.objects.latest("pk").samples.count() == 12
