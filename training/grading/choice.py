@@ -16,15 +16,17 @@ MAX_CHARACTERS: Final = 20_000
 _OPEN, _CLOSE = r"[(\[*_\"'`]{0,4}", r"[)\]*_\"'`]{0,4}"
 # The whole answer is a letter: B, (b), **B.**, \text{B}
 _ALONE: Final = re.compile(
-    rf"(?:\\(?:text|mathrm|textbf|mathbf) ?\{{)? ?(?:option |choice )?{_OPEN}([A-J]){_CLOSE}[.:,)]?{_CLOSE} ?\}}?\.?",
+    rf"(?:\\(?:text|mathrm|textbf|mathbf) ?\{{)? ?(?:option |choice )?"
+    rf"{_OPEN}([A-J]){_CLOSE}[.:,)]?{_CLOSE} ?\}}?\.?",
     re.IGNORECASE,
 )
 # A letter, then what it stands for: (B) Paris, B. Paris, B: Paris
 _LABEL: Final = re.compile(r"(?:[(\[]([A-J])[)\]]|\*{0,3}([A-J])[.):])(?=[\s*])")
 # A sentence that says so. The letters A and I are words too, so there the sentence must stop after them.
 _SAID: Final = re.compile(
-    rf"(?i:answer|choice|option)\W{{0,4}}(?i:is|are)?[\s:=]{{0,3}}(?i:(?:most )?(?:likely|probably|clearly) )?"
-    rf"(?i:(?:option|choice|answer) )?{_OPEN}([A-J])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
+    r"(?i:answer|choice|option)\W{0,4}(?i:is|are)?[\s:=]{0,3}"
+    r"(?i:(?:most )?(?:likely|probably|clearly) )?(?i:(?:option|choice|answer) )?"
+    rf"{_OPEN}([A-J])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
     re.DOTALL,
 )
 _STOPS: Final = re.compile(r" ?(?:$|[.,;:!?)\]*\n]|because\b|since\b|as\b|which\b|for\b)", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Are written steps right? By their annotations, their equations, where numbers come from, and the last step."""
+"""Are written steps right? By annotations, equations, where numbers come from, and the last step."""
 
 import re
 from collections.abc import Sequence
@@ -85,7 +85,8 @@ def arithmetic_of(found: StepVerdicts, steps: int) -> tuple[bool | None, ...]:
     right after its annotation. What cannot be read, or is in doubt, says nothing.
     """
     verdicts: list[bool | None] = [None] * steps
-    for one in (*found.annotations, *found.equations):
+    judged: list[Annotation | Equation] = [*found.annotations, *found.equations]
+    for one in judged:
         if one.verdict in {"right", "rounded"} and verdicts[one.step] is None:
             verdicts[one.step] = True
         elif one.verdict == "wrong":

@@ -62,7 +62,7 @@ def test_an_answer_that_was_cut_off_is_not_in_form_and_an_answer_alone_is():
         ("half of 48 + 24 = 48", None, "in doubt nothing is said"),
         ("<<six=6>>", None, "what cannot be read says nothing"),
         ("so there are many", None, "no arithmetic"),
-        ("1 + 1 = 2 and 48 + 24 = 73", False, "one wrong among right ones"),
+        ("1 + 1 = 2. Then 48 + 24 = 73", False, "one wrong among right ones"),
     ],
 )
 def test_the_arithmetic_of_a_step_is_worked_out(step, verdict, reason):

@@ -19,8 +19,8 @@ from training.grading.texts import normalise
 NAMES = [name for name, grader in GRADERS.items() if not grader.missing()]
 # Of characters that mean something to a grader, and of any others.
 PIECES = [
-    *"0123456789", *"+-−,.%$€/:^*=#<>(){}[]\\ \n\t", "½", "²", "٣", "１", "e", "x", "A", "I", "B", "nan", "inf", "or",
-    "####", "#### ", "\\boxed{", "\\fbox{", "\\frac{1}{2}", "<<", ">>", "<<1+1=2>>", "answer is ", "1,000",
+    *"0123456789", *"+-−,.%$€/:^*=#<>(){}[]\\ \n\t", "½", "²", "٣", "１", "e", "x", "A", "I", "B",
+    "nan", "inf", "or", "####", "#### ", "\\boxed{", "\\fbox{", "\\frac{1}{2}", "<<", ">>", "<<1+1=2>>", "answer is ", "1,000",
     " million", " apples", "1e9", "\ud800", "\x00", "ß", "İ", "🙂", "\u202e",
 ]  # fmt: skip
 SPICED = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
@@ -37,7 +37,9 @@ def drawn(count: int, seed: int) -> list[str]:
         if place % 2:
             texts.append("".join(draw.choice(PIECES) for _ in range(size)))
         else:
-            texts.append("".join(chr(draw.choice((draw.randrange(128), draw.randrange(0x11000)))) for _ in range(size)))
+            texts.append(
+                "".join(chr(draw.choice((draw.randrange(128), draw.randrange(0x11000)))) for _ in range(size))
+            )
     return texts
 
 
@@ -125,7 +127,9 @@ def test_a_mixed_number_is_whole_and_part(whole, part, of):
 SPELLINGS = st.builds(
     lambda number, form: form.format(number=number),
     st.integers(-20, 20),
-    st.sampled_from(["{number}", "{number}.0", "{number:+}", "{number}/1", "{number}00%", "{number}e0", "{number}.", "x"]),
+    st.sampled_from(
+        ["{number}", "{number}.0", "{number:+}", "{number}/1", "{number}00%", "{number}e0", "{number}.", "x"]
+    ),
 )
 
 
