@@ -112,7 +112,7 @@ class StandIn:
 def library(monkeypatch):
     stand_in = StandIn()
     monkeypatch.setattr(math_rule, "is_installed", lambda: True)
-    monkeypatch.setattr(math_rule.importlib, "import_module", lambda _name: stand_in)
+    monkeypatch.setattr("importlib.import_module", lambda _name: stand_in)
     math_rule._equal_by_library.cache_clear()
     yield stand_in
     math_rule._equal_by_library.cache_clear()

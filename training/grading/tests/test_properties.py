@@ -20,8 +20,8 @@ NAMES = [name for name, grader in GRADERS.items() if not grader.missing()]
 # Of characters that mean something to a grader, and of any others.
 PIECES = [
     *"0123456789", *"+-−,.%$€/:^*=#<>(){}[]\\ \n\t", "½", "²", "٣", "１", "e", "x", "A", "I", "B",
-    "nan", "inf", "or", "####", "#### ", "\\boxed{", "\\fbox{", "\\frac{1}{2}", "<<", ">>", "<<1+1=2>>", "answer is ", "1,000",
-    " million", " apples", "1e9", "\ud800", "\x00", "ß", "İ", "🙂", "\u202e",
+    "nan", "or", "inf", "####", "#### ", "\\boxed{", "\\fbox{", "\\frac{1}{2}", "<<", ">>", "<<1+1=2>>",
+    "answer is ", "1,000", " million", " apples", "1e9", "\ud800", "\x00", "ß", "İ", "🙂", "\u202e",
 ]  # fmt: skip
 SPICED = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 ANYTHING = SPICED | st.text(max_size=60) | st.text(alphabet=string.printable, max_size=60)
