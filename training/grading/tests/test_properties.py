@@ -161,6 +161,11 @@ def test_answers_that_are_one_vote_are_equal_to_their_grader(text):
             assert grader.compare(spelled, text).correct
 
 
+def test_a_step_of_many_annotations_is_gone_through_once():
+    step = "1+2+3+" * 2000 + "= <<1+1=2>>2 " + "1+1 = <<1+1=2>>2 " * 2000
+    assert check_written([None], "p", [step], "2").contradicted == []
+
+
 def test_a_text_of_many_open_boxes_is_gone_through_once():
     assert last_boxed(r"\boxed{" * 100_000 + "5" + "}" * 100_000) == "5"
     assert last_boxed(r"\boxed{" * 100_000) is None
