@@ -36,7 +36,7 @@ _NO_UNITS: Final = _words(
     "divided multiplied by point half halves third thirds fourth fourths quarter quarters fifth fifths "
     "sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths "
     "dozens hundreds thousands millions billions is are if ln log sin cos tan percent percentage "
-    "hundred thousand million billion trillion dozen nan inf infinity bc ad"
+    "hundred thousand million billion trillion dozen nan inf infinity bc ad oclock"
 )
 CURRENCIES: Final = frozenset("$€£¥₹")
 _SAME: Final = {
@@ -51,6 +51,7 @@ _SAME: Final = {
     "gram": "g", "gramme": "g", "kilogram": "kg", "kilo": "kg", "milligram": "mg", "kgs": "kg",
     "litre": "l", "liter": "l", "millilitre": "ml", "milliliter": "ml",
     "second": "s", "sec": "s", "minute": "min", "mins": "min", "hour": "h", "hr": "h", "hrs": "h",
+    "lbs": "lb",
     "foot": "ft", "feet": "ft", "inch": "in", "°": "degree", "degree": "degree",
     "people": "person", "children": "child", "men": "man", "women": "woman", "mice": "mouse",
     "geese": "goose", "teeth": "tooth", "leaves": "leaf", "loaves": "loaf",
