@@ -15,7 +15,8 @@ def with_recipe(**recipe: object) -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("key", "grader"), [("chain-v1", ""), ("word-problems-v1", "normalised"), ("golden-v2", ""), ("golden-v1", "")]
+    ("key", "grader"),
+    [("chain-v1", ""), ("word-problems-v1", "normalised"), ("golden-v2", ""), ("golden-v1", "")],
 )
 def test_a_generated_dataset_goes_by_its_families_where_they_agree(key, grader):
     recipe = GENERATORS[key].recipe(count=1, seed=0)
@@ -49,7 +50,9 @@ def test_a_unit_belongs_to_the_answer_of_a_word_problem():
 
 
 def test_a_persons_choice_wins():
-    chosen = grader_for(dataset_default=default_grader(with_recipe(kind="import", format="gsm8k")), choice="exact")
+    chosen = grader_for(
+        dataset_default=default_grader(with_recipe(kind="import", format="gsm8k")), choice="exact"
+    )
     assert chosen.name == "exact"
 
 
@@ -57,7 +60,9 @@ def test_a_persons_choice_wins():
 def test_every_trace_of_a_family_is_right_valid_and_in_form(family):
     known = FAMILIES[family]
     for index in range(40):
-        prompt = next(filter(None, (known.prompt_for(seed=1, index=index, attempt=attempt) for attempt in range(50))))
+        prompt = next(
+            filter(None, (known.prompt_for(seed=1, index=index, attempt=attempt) for attempt in range(50)))
+        )
         trace = known.solve(prompt)
         steps = tuple(step.content for step in trace.steps)
         example = TraceExample("0" * 64, prompt, steps, trace.final_answer, family)

@@ -4,13 +4,14 @@ from typing import Final
 
 from training.grading.numbers import read_quantity
 from training.grading.texts import normalise
+from training.grading.units import CURRENCIES
 from training.grading.verdicts import AnswerVerdict, Written
 
 DIFFERENT: Final = "different"
 
 
 def compare_answers(given: str, expected: str) -> AnswerVerdict:
-    """Compare two answers: to the letter (``exact``), as normalised text (``text``), as numbers (``number``)."""
+    """Compare two answers to the letter (``exact``), as normalised text (``text``), and as numbers."""
     if given == expected:
         return AnswerVerdict(True, "exact")
     if normalise(given) == normalise(expected):
@@ -23,7 +24,9 @@ def as_numbers(given: str, expected: str) -> AnswerVerdict:
     left, right = read_quantity(given), read_quantity(expected)
     if left is None or right is None or not left.agrees_with(right):
         return AnswerVerdict(False, DIFFERENT)
-    return AnswerVerdict(True, "number" if left.unit == right.unit else "number, unit left out")
+    units = {left.unit, right.unit}
+    # A currency sign that one side leaves out is a matter of spelling.
+    return AnswerVerdict(True, "number" if len(units) == 1 or units & CURRENCIES else "number, unit left out")
 
 
 def no_answer(written: Written) -> AnswerVerdict:

@@ -8,7 +8,7 @@ from training.grading.steps import StepVerdicts, arithmetic_of, last_agrees
 from training.grading.verdicts import Written
 
 CHECKS: Final = {
-    "format": "every line before the answer is a step with text, and there is exactly one answer, written to its end",
+    "format": "every line before the answer is a step, and there is exactly one answer, written to its end",
     "arithmetic": "annotations <<a=b>> and plain equations are right",
     "carried": "the numbers that are worked on come from the prompt or an earlier step",
     "last_step": "the last step holds the answer",

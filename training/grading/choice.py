@@ -13,23 +13,25 @@ NONE: Final = "no choice"
 MAX_CHARACTERS: Final = 20_000
 
 # All patterns read texts whose lines hold single spaces alone (`_tidy`), so that none can be kept busy.
-_OPEN, _CLOSE = r"[(\[*_\"'`]{0,4}", r"[)\]*_\"'`]{0,4}"
+_OPEN, _CLOSE = r"[(\[*_\"'`$]{0,4}", r"[)\]*_\"'`$]{0,4}"
 # The whole answer is a letter: B, (b), **B.**, \text{B}
 _ALONE: Final = re.compile(
-    rf"(?:\\(?:text|mathrm|textbf|mathbf) ?\{{)? ?(?:option |choice )?{_OPEN}([A-J]){_CLOSE}[.:,)]?{_CLOSE} ?\}}?\.?",
+    rf"(?:\\(?:text|mathrm|textbf|mathbf) ?\{{)? ?(?:option |choice )?"
+    rf"{_OPEN}([A-J]){_CLOSE}[.:,)]?{_CLOSE} ?\}}?\.?",
     re.IGNORECASE,
 )
 # A letter, then what it stands for: (B) Paris, B. Paris, B: Paris
 _LABEL: Final = re.compile(r"(?:[(\[]([A-J])[)\]]|\*{0,3}([A-J])[.):])(?=[\s*])")
-# A sentence that says so. The letters A and I are words too, so there the sentence must stop after them.
+# A sentence that says so. After A and I, which are words too, and after a small letter it must stop.
 _SAID: Final = re.compile(
-    rf"(?i:answer|choice|option)\W{{0,4}}(?i:is|are)?[\s:=]{{0,3}}(?i:(?:most )?(?:likely|probably|clearly) )?"
-    rf"(?i:(?:option|choice|answer) )?{_OPEN}([A-J])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
+    r"(?i:answer|choice|option)\W{0,4}(?i:is|are|(?:must|should|would|will) be)?[\s:=]{0,3}"
+    r"(?i:(?:most )?(?:likely|probably|clearly) )?(?i:(?:option|choice|answer) )?"
+    rf"{_OPEN}([A-Ja-j])(?![\w'’]){_CLOSE}(?=(.{{0,12}}))",
     re.DOTALL,
 )
 _STOPS: Final = re.compile(r" ?(?:$|[.,;:!?)\]*\n]|because\b|since\b|as\b|which\b|for\b)", re.IGNORECASE)
 _AND_ANOTHER: Final = re.compile(r"\s?(?:or|and|/|,|&|\+) ?[(\[*]{0,3}[A-J](?![\w'’])")
-_WORD_LETTERS: Final = frozenset("AI")
+_CLEAR: Final = frozenset("BCDEFGHJ")
 
 
 def judge_choice(written: Written, expected: str) -> AnswerVerdict:
@@ -72,8 +74,8 @@ def _said(text: str) -> str | None:
     for found in _SAID.finditer(_tidy(text[-MAX_CHARACTERS:])):
         if _AND_ANOTHER.match(found[2]):
             letter = SEVERAL
-        elif found[1] not in _WORD_LETTERS or _STOPS.match(found[2]):
-            letter = found[1]
+        elif found[1] in _CLEAR or _STOPS.match(found[2]):
+            letter = found[1].upper()
     return letter
 
 

@@ -20,7 +20,7 @@ type Judge = Callable[[Written, str], AnswerVerdict]
 
 
 def vote_as_number(answer: str) -> Hashable:
-    """Give what answers have in common that are one vote: the number and its unit, else the normalised text."""
+    """Give what answers that are one vote share: the number and its unit, else the normalised text."""
     found = read_quantity(answer)
     return normalise(answer) if found is None else (found.value, found.unit)
 

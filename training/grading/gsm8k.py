@@ -38,10 +38,8 @@ def judge_strict(written: Written, expected: str) -> AnswerVerdict:
 
 def judge_flexible(written: Written, expected: str) -> AnswerVerdict:
     """Judge the last number of the text, wherever it stands."""
-    last = None
-    for last in FLEXIBLE.finditer(as_the_harness_sees(written)):
-        pass
-    return _verdict(last[0] if last else None, expected, "gsm8k flexible")
+    found = FLEXIBLE.findall(as_the_harness_sees(written))
+    return _verdict("".join(found[-1]) if found else None, expected, "gsm8k flexible")
 
 
 def _verdict(extracted: str | None, expected: str, rule: str) -> AnswerVerdict:

@@ -47,7 +47,9 @@ _LATEX: Final = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\[,!;:]"), ""),
 )
-_WRAPPED: Final = re.compile(r"\$(?P<dollars>[^$]+)\$|\\\((?P<round>.+)\\\)|\\\[(?P<square>.+)\\\]", re.DOTALL)
+_WRAPPED: Final = re.compile(
+    r"\$(?P<dollars>[^$]+)\$|\\\((?P<round>.+)\\\)|\\\[(?P<square>.+)\\\]", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)

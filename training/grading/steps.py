@@ -1,4 +1,4 @@
-"""Are written steps right? By their annotations, their equations, where numbers come from, and the last step."""
+"""Are written steps right? By annotations, equations, where numbers come from, and the last step."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from fractions import Fraction
 from training.grading.annotations import Annotation, annotations_of, without_annotations, written
 from training.grading.arithmetic import ArithmeticTextError, evaluate, numbers_in
 from training.grading.equations import Equation, equations_of
+from training.grading.leading import contradictions
 
 # Numbers that a solver may bring in: counting, halves, percent, and how time and lengths are divided.
 _HELPERS = "0 1 2 3 4 5 7 10 12 16 20 24 30 31 36 52 60 100 365 1000 3600 0.25 0.5 0.75"
@@ -44,6 +45,7 @@ class StepVerdicts:
     equations: list[Equation] = field(default_factory=list)
     equation_unexplained: list[tuple[int, str]] = field(default_factory=list)
     equation_values: int = 0
+    contradicted: list[tuple[int, str]] = field(default_factory=list)
     last_agrees: bool | None = None
 
 
@@ -54,7 +56,7 @@ def check_written(
 
     ``verdicts`` are those of the family's checker, None where it knows nothing of a step.
 
-    - each annotation ``<<a=b>>``, and the number that is written right after it;
+    - each annotation ``<<a=b>>``, the number that is written right after it, and the expression before it;
     - each number that an annotation works on: does it come from the prompt or an earlier result?
     - each plain equation ``12 + 5 = 17`` in a step that the family has no verdict on, and the
       numbers it works on;
@@ -68,6 +70,7 @@ def check_written(
     found.annotations = list(annotations_of(steps))
     if found.annotations:
         _check_shown(found, steps)
+        found.contradicted = list(contradictions(steps))
         _check_carried(found, prompt, steps)
     for place, (verdict, step) in enumerate(zip(verdicts, steps, strict=True)):
         if verdict is None:
@@ -81,16 +84,18 @@ def check_written(
 def arithmetic_of(found: StepVerdicts, steps: int) -> tuple[bool | None, ...]:
     """Say of each step whether the arithmetic in it is right; None where none is written.
 
-    Wrong is an annotation or an equation whose sides differ, and a result that is written otherwise
-    right after its annotation. What cannot be read, or is in doubt, says nothing.
+    Wrong is an annotation or an equation whose sides differ, a result that is written otherwise right
+    after its annotation, and another calculation right before it. What cannot be read, or is in doubt,
+    says nothing.
     """
     verdicts: list[bool | None] = [None] * steps
-    for one in (*found.annotations, *found.equations):
+    judged: list[Annotation | Equation] = [*found.annotations, *found.equations]
+    for one in judged:
         if one.verdict in {"right", "rounded"} and verdicts[one.step] is None:
             verdicts[one.step] = True
         elif one.verdict == "wrong":
             verdicts[one.step] = False
-    for place, _ in found.shown_otherwise:
+    for place, _ in (*found.shown_otherwise, *found.contradicted):
         verdicts[place] = False
     return tuple(verdicts)
 

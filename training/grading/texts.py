@@ -6,7 +6,8 @@ from typing import Final
 
 # Signs and separators that compatibility forms leave as they are, the last two those of Arabic script.
 _PLAIN: Final = str.maketrans(
-    dict.fromkeys("\u2212\u2010\u2011\u2012\u2013", "-") | {"\u2044": "/", "\u066a": "%", "\u066b": ".", "\u066c": ","}
+    dict.fromkeys("\u2212\u2010\u2011\u2012\u2013", "-")
+    | {"\u2044": "/", "\u066a": "%", "\u066b": ".", "\u066c": ","}
 )
 _TYPED: Final = re.compile(r"<(super|sub|fraction)> ")
 

@@ -5,6 +5,11 @@ from typing import Final
 
 MAX_UNIT: Final = 40
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _UNIT: Final = re.compile(r"[^\W\d_]+(?:\^[23])?(?:(?: |-|/)[^\W\d_]+(?:\^[23])?){0,4}|°[cf]?|[$€£¥₹]")
 _WORD: Final = re.compile(r"[^\W\d_]+|°")
 _SCALES: Final = {
@@ -17,22 +22,23 @@ _SCALES: Final = {
 }
 _SCALE: Final = re.compile(rf" ({'|'.join(_SCALES)})(?![a-z])")
 # Other words of one or two letters beside a number are algebra more often than a unit (2x, 3 ab).
-_SHORT: Final = frozenset(
-    "m g l s h w v mm cm km mg kg ml cl dl lb oz ft in yd hr kb mb gb tb hz kw mw a an of $ € £ ¥ ₹ ° °c °f".split()
+_SHORT: Final = _words(
+    "m g l s h w v mm cm km mg kg ml cl dl lb oz ft in yd hr kb mb gb tb hz kw mw a an of $ € £ ¥ ₹ ° °c °f"
 )
 # These alone may stand at a number without a space: 5km.
-_JOINED: Final = (_SHORT - {"a", "an", "of", "in"}) | frozenset(
-    "lbs hrs min mins sec secs mph kph kmh mpg kwh usd eur gbp".split()
+_JOINED: Final = (_SHORT - {"a", "an", "of", "in"}) | _words(
+    "lbs hrs min mins sec secs mph kph kmh mpg kwh usd eur gbp"
 )
 # Beside a number these change what it says, so that it is not the whole answer.
-_NO_UNITS: Final = frozenset(
+_NO_UNITS: Final = _words(
     "or and to not no least most than about around approximately nearly almost over under "
     "remainder rem mod modulo th st nd rd am pm pi sqrt root squared cubed factorial plus minus "
     "divided multiplied by point half halves third thirds fourth fourths quarter quarters fifth fifths "
     "sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths "
     "dozens hundreds thousands millions billions is are if ln log sin cos tan percent percentage "
-    "hundred thousand million billion trillion dozen nan inf infinity bc ad".split()
+    "hundred thousand million billion trillion dozen nan inf infinity bc ad oclock"
 )
+CURRENCIES: Final = frozenset("$€£¥₹")
 _SAME: Final = {
     "us$": "$", "usd": "$", "dollar": "$",
     "eur": "€", "euro": "€",
@@ -45,7 +51,8 @@ _SAME: Final = {
     "gram": "g", "gramme": "g", "kilogram": "kg", "kilo": "kg", "milligram": "mg", "kgs": "kg",
     "litre": "l", "liter": "l", "millilitre": "ml", "milliliter": "ml",
     "second": "s", "sec": "s", "minute": "min", "mins": "min", "hour": "h", "hr": "h", "hrs": "h",
-    "foot": "ft", "feet": "ft", "inch": "in", "°": "degree",
+    "lbs": "lb",
+    "foot": "ft", "feet": "ft", "inch": "in", "°": "degree", "degree": "degree",
     "people": "person", "children": "child", "men": "man", "women": "woman", "mice": "mouse",
     "geese": "goose", "teeth": "tooth", "leaves": "leaf", "loaves": "loaf",
 }  # fmt: skip
@@ -76,7 +83,7 @@ def canonical_unit(written: str) -> str | None:
 
 
 def _stem(word: str) -> str:
-    """Give singular and plural of a word, or its names in short and in full, one form: *cherr(y|ies)* → cherri."""
+    """Give singular and plural, or the names in short and in full, one form: *cherr(y|ies)* → cherri."""
     if word in _SAME:
         return _SAME[word]
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):

@@ -26,7 +26,9 @@ def checker(prompt, steps):
 
 
 def sample(number: int, text: str, *, draw: int = 0, finished: bool = True):
-    return grade(example(number), text, finished=finished, checkers={"sum": checker}, draw=draw, tokens=len(text))
+    return grade(
+        example(number), text, finished=finished, checkers={"sum": checker}, draw=draw, tokens=len(text)
+    )
 
 
 def test_the_figures_of_one_text_a_prompt():
@@ -52,7 +54,13 @@ def test_the_figures_of_one_text_a_prompt():
 def test_several_texts_a_prompt_are_counted_by_prompt_in_whatever_order_they_come():
     samples = [
         sample(number, f"#{answer}", draw=draw)
-        for number, answers in ((1, "2", ), (2, "4"))
+        for number, answers in (
+            (
+                1,
+                "2",
+            ),
+            (2, "4"),
+        )
         for draw, answer in enumerate([answers, "9", "3", "3"])
     ]
     figures = summarise(samples)
@@ -122,7 +130,9 @@ def test_spellings_of_one_number_are_one_vote_unless_each_character_counts():
 
 
 def test_an_answer_that_was_cut_off_has_no_vote():
-    draws = [sample(1, text, draw=draw, finished=text != "#9") for draw, text in enumerate(["#9", "#9", "#2"])]
+    draws = [
+        sample(1, text, draw=draw, finished=text != "#9") for draw, text in enumerate(["#9", "#9", "#2"])
+    ]
     assert summarise(draws).majority_accuracy == 1.0
 
 
@@ -133,5 +143,11 @@ def test_the_hash_tells_results_apart_and_knows_them_again():
     assert len(known) == 64
     assert known != results_hash(samples[::-1])
     assert known != results_hash(samples[:1])
-    for change in ({"correct": False}, {"generated_text": "x"}, {"rule": "text"}, {"steps_valid": (None,)}, {"draw": 1}):
-        assert known != results_hash([dataclasses.replace(samples[0], **change), samples[1]])  # type: ignore[arg-type]
+    for change in (
+        {"correct": False},
+        {"generated_text": "x"},
+        {"rule": "text"},
+        {"steps_valid": (None,)},
+        {"draw": 1},
+    ):
+        assert known != results_hash([dataclasses.replace(samples[0], **change), samples[1]])

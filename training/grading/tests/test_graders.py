@@ -40,5 +40,7 @@ def test_a_choice_wins_over_the_dataset_and_that_over_the_family(family, dataset
 
 
 def test_a_grader_of_ones_own_can_be_handed_in():
-    always = Grader("always", 1, "anything", lambda written, expected: GRADERS["exact"].judge(written, written.text))
+    always = Grader(
+        "always", 1, "anything", lambda written, expected: GRADERS["exact"].judge(written, written.text)
+    )
     assert always.compare("1", "2").correct

@@ -146,7 +146,10 @@ def test_every_answer_of_gsm8k_is_right_against_itself(split, rows):
     for row in found:
         *lines, last = row["answer"].split("\n")
         answer = last.removeprefix("#### ")
-        raw, ours = Written.read(row["answer"]), Written.read(render([line for line in lines if line], answer))
+        raw, ours = (
+            Written.read(row["answer"]),
+            Written.read(render([line for line in lines if line], answer)),
+        )
         for name in ("gsm8k_strict", "gsm8k_flexible"):
             for expected in (answer, row["answer"]):
                 assert GRADERS[name].judge(raw, expected).correct, row["answer"]

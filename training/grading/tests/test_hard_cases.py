@@ -1,5 +1,7 @@
 """Answers that graders are known to get wrong, each with the verdict that is meant and the reason."""
 
+# ruff: noqa: E501 - a case is one line
+
 import pytest
 
 from training.grading.graders import GRADERS
@@ -38,7 +40,7 @@ CASES = [
     ("numeric", "1\u202f000", "1000", True, "number", "a thin space parts thousands"),
     ("numeric", "1 000", "1000", False, "different", "an ordinary space parts the numbers of a list"),
     ("numeric", "12", "1 2", False, "different", "two numbers are not one"),
-    ("numeric", "$5.00", "5", True, "number, unit left out", "a currency sign is a unit"),
+    ("numeric", "$5.00", "5", True, "number", "a currency sign may be left out"),
     ("numeric", "$ 5", "5 dollars", True, "number", "sign and word are one unit"),
     ("numeric", "US$5", "$5.00", True, "number", "two signs of one currency"),
     ("numeric", r"\$5", "$5", True, "number", "LaTeX escapes the sign"),
@@ -145,6 +147,10 @@ CASES = [
     ("choice", "Answer: B", "B", True, "choice", "named"),
     ("choice", "The answer is B", "B", True, "choice", "a sentence"),
     ("choice", "the correct answer is option (B).", "B", True, "choice", "a longer sentence"),
+    ("choice", "the answer is b.", "B", True, "choice", "a small letter where the sentence stops"),
+    ("choice", "So the answer must be $B$", "B", True, "choice", "another verb, and LaTeX"),
+    ("choice", "The answer is not B", "B", False, "no choice", "what it is not, is no answer"),
+    ("choice", "AB", "B", False, "no choice", "two letters are none"),
     ("choice", r"\boxed{B}", "B", True, "choice", "a box"),
     ("choice", r"\boxed{\text{B}}", "B", True, "choice", "a box with text"),
     ("choice", "B. Paris", "B", True, "choice", "the letter and what it stands for"),
