@@ -90,5 +90,6 @@ def _place(row: Evaluation) -> dict[str, str]:
     return {
         "device": run.device_name or run.device_kind,
         "jax": str(packages.get("jax", "")) if isinstance(packages, dict) else "",
+        "code": str(run.provenance.get("training_code", "")),
         "batch": str(run.config.get("eval_batch_size", "")),
     }

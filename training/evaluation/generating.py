@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from training.assembly import Assembly
+from training.code_facts import training_code
 from training.decoding import Decoding, GeneratedText
 from training.evaluation.written import WrittenTexts, key_of
 from training.generate import Generator, batch_rows
@@ -81,7 +82,8 @@ def _kept(keeping: Keeping, prompts: Sequence[str], decoding: Decoding, assembly
         "prompts": list(prompts),
         "decoding": decoding.model_dump(),
         "rows": rows,
-        # What another version or device writes may differ in its last bits, and so in its words.
+        # What other code or another device writes may differ in its last bits, and so in its words.
+        "code": training_code(),
         "jax": jax.__version__,
         "device": assembly.device.device_kind,
         "dtype": str(assembly.dtype),
