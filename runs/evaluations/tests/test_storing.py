@@ -4,14 +4,18 @@ import json
 
 import pytest
 
+from runs import services
+from runs.endings import Circumstances
 from runs.evaluations.asking import Wanted, make_evaluation
 from runs.evaluations.tests.support import drawn, evaluated, trained
+from runs.finishing import finish as end_attempt
 from runs.ingest import ingest_attempt
 from runs.models import Evaluation, Run, Sample
 from runs.states import Status
 from runs.tests.samples_support import graded
 from runs.tests.support import (
     checkpoint_info,
+    claim,
     evaluation_report,
     finish,
     fresh,
@@ -112,3 +116,17 @@ def test_an_attempt_that_goes_on_takes_the_place_of_what_the_one_before_had_stor
     ingest_attempt(second)
     assert list(Evaluation.objects.order_by("attempt").values_list("superseded", flat=True)) == [True, False]
     assert Run.objects.get(pk=made.pk).attempt == 2
+
+
+def test_a_failed_one_goes_on_by_itself_as_often_as_the_recipe_allows():
+    made = make_evaluation(trained(config={"max_restarts": 1}), Wanted(limit=2))
+    services.enqueue_run(made, deliver=False)
+    for after, status in ((1, Status.QUEUED), (2, Status.FAILED)):
+        attempt = claim(fresh(made), outlives_supervisor=True)
+        assert attempt is not None
+        recorder = journal(attempt)
+        recorder.resumed(after)
+        recorder.end(Status.FAILED, step=after, reason="no room", failure="OSError: no room")
+        end_attempt(attempt, Circumstances(exit_code=1))
+        assert fresh(made).status == status
+    assert "it was 1 times already" in made.reason
