@@ -109,14 +109,17 @@ class Execution:
     def _on_stop(self, reason: str) -> None:
         """End at once where nothing is worth saving: before the first step, and in short jobs."""
         _say(f"Stop: {reason}.")
-        unsaved_work = self.run.kind == Kind.TRAIN and self.recorder.current_phase not in {
-            "starting",
-            "compiling",
-        }
-        if not unsaved_work:
+        if not self._has_work_to_round_off():
             self._last_word(0, status=Status.STOPPED, step=self.recorder.current_step, reason=reason)
             self._tell_where_nobody_supervises()
             os._exit(0)
+
+    def _has_work_to_round_off(self) -> bool:
+        """A training writes a checkpoint; an evaluation that has texts ends between two stretches."""
+        begun = self.recorder.current_phase not in {"starting", "compiling"}
+        if self.run.kind == Kind.EVALUATE:
+            return begun and self.recorder.current_step > 0
+        return begun and self.run.kind == Kind.TRAIN
 
     def _last_word(self, code: int, **facts: Any) -> None:
         """Write the end to the journal and the exit record; the lifeline has nothing more to say."""

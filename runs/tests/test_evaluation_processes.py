@@ -1,4 +1,4 @@
-"""Evaluations in processes of their own: ended by SIGKILL, taken up, repeated."""
+"""Evaluations in processes of their own: ended by SIGKILL, stopped, taken up, repeated."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("dataset")]
 pytest.importorskip("jax")
 
 # Noise that never ends: each batch of four writes so many tokens.
-LONG = ("--split=train", "--limit=24", "--max-new-tokens=1200", "--foreground")
+LONG = ("--split=train", "--limit=28", "--max-new-tokens=1200", "--foreground")
 
 
-def test_one_ended_by_sigkill_goes_on_and_ends_in_the_hash_of_one_that_was_not():
+def test_one_killed_then_stopped_goes_on_and_ends_in_the_hash_of_one_that_was_neither():
     number = str(manage_json("train", *SMOKE, "--foreground", "--set=eval_batch_size=4")["run_id"])
     process = start_manage("evaluate", number, *LONG)
     try:
@@ -30,22 +30,34 @@ def test_one_ended_by_sigkill_goes_on_and_ends_in_the_hash_of_one_that_was_not()
     finally:
         end_session(process)
     assert fresh(run).status == Status.FAILED
-    assert 8 <= run.step < 24
-    assert run.total_steps == 24
+    assert 8 <= run.step < 28
+    assert run.total_steps == 28
     assert not Evaluation.objects.filter(made_by=run).exists()
     before = kept.read_bytes()
-    assert before.count(b"\n") < 6
+    assert before.count(b"\n") < 7
+
+    process = start_manage("evaluate", str(run.pk), "--resume", "--foreground")
+    try:
+        wait_until(lambda: kept.read_bytes().count(b"\n") > before.count(b"\n"), what="one more")
+        os.kill(Attempt.objects.get(run=run, number=2).child_pid or 0, signal.SIGTERM)
+        assert process.wait(60) == 1
+    finally:
+        end_session(process)
+    assert (fresh(run).status, run.attempt) == (Status.STOPPED, 2)
+    assert "kept for a resume" in run.reason
+    assert 12 <= run.step < 28
+    before = kept.read_bytes()
 
     resumed = manage_json("evaluate", str(run.pk), "--resume", "--foreground")
-    assert (resumed["evaluation_run_id"], resumed["n"]) == (run.pk, 24)
+    assert (resumed["evaluation_run_id"], resumed["n"]) == (run.pk, 28)
     assert kept.read_bytes().startswith(before)
-    second = Attempt.objects.get(run=run, number=2)
-    assert second.start_step >= 8
-    assert (fresh(run).status, run.step, run.total_steps) == (Status.COMPLETED, 24, 24)
+    last = Attempt.objects.get(run=run, number=3)
+    assert last.start_step >= 12
+    assert (fresh(run).status, run.step, run.total_steps) == (Status.COMPLETED, 28, 28)
     whole = manage_json("evaluate", number, *LONG)
     assert whole["results_hash"] == resumed["results_hash"]
     assert whole["repeat"] == {"evaluation": resumed["evaluation_id"], "identical": True, "differs": []}
-    assert (whole["grader"], whole["limit"], whole["generated_tokens"]) == ("auto", 24, 24 * 1200)
+    assert (whole["grader"], whole["limit"], whole["generated_tokens"]) == ("auto", 28, 28 * 1200)
 
     # Drawn with a seed, and again with the settings of the newest.
     some = manage_json(

@@ -1,4 +1,4 @@
-"""Wrong use of the command that evaluates, refused in words."""
+"""The commands that evaluate: many runs at once, and wrong use refused in words."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -6,6 +6,17 @@ from django.core.management import CommandError, call_command
 from runs.evaluations.tests.support import trained
 from runs.models import Run
 from runs.states import Kind
+
+
+@pytest.mark.django_db
+def test_control_evaluates_many_runs(capsys):
+    runs = [trained(), trained()]
+    call_command("control", "evaluate", *(str(run.pk) for run in runs))
+    said = capsys.readouterr().out
+    for run in runs:
+        made = Run.objects.get(kind=Kind.EVALUATE, parent=run)
+        assert f"Run {made.pk} grades step 10 of run {run.pk}" in said
+        assert made.origin.startswith("manage.py control evaluate")
 
 
 @pytest.mark.django_db
