@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from datasets_app.models import Dataset
 from datasets_app.services import seed_dataset
 from runs.models import Run
-from runs.recipes import config_hash, parse_recipe, verdict_on, write_recipe
+from runs.recipes.files import config_hash, parse_recipe, verdict_on, write_recipe
 from runs.states import Kind
 from runs.tests.support import fresh, make_dataset, make_run, manage, manage_json, with_jax
 from runs.tests.training_support import SMOKE
