@@ -29,7 +29,7 @@ class ImportRequest(BaseModel):
         default={}, description="field names: what the format calls it → the file's"
     )
     solve: str = Field(
-        default="", description="a generator family that writes the steps of each problem; empty: as they stand"
+        default="", description="the generator family that writes the steps; empty: they are as they stand"
     )
     source: Text200 = Field(default="", description="where the traces come from, for lines that do not say")
     licence: Annotated[Text200, Field(max_length=100)] = Field(

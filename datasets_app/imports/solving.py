@@ -19,7 +19,8 @@ def solved(reading: Reading, family_name: str) -> Reading:
     record = family.solve(prompt)
     given = reading.record.final_answer.strip()
     if record.final_answer != given:
-        raise TraceError("final_answer", f"is {given[:60]!r}; {family_name} comes to {record.final_answer!r}.")
+        problem = f"is {given[:60]!r}; {family_name} comes to {record.final_answer!r}."
+        raise TraceError("final_answer", problem)
     return Reading(
         record, split=reading.split, family=family_name, source=reading.source, licence=reading.licence
     )
