@@ -15,6 +15,8 @@ from runs.recipes.files import Recipe, parse_recipe, read_recipe
 from runs.recipes.getting import get_dataset
 from runs.services import Actor
 from runs.states import Kind
+from training.config import TrainConfig
+from training.model_config import parameter_count, preset
 from tunix_site.errors import NotFoundError
 
 
@@ -29,8 +31,13 @@ def names() -> list[str]:
 
 
 def shipped() -> dict[str, Recipe]:
-    """Read all shipped recipes."""
-    return {name: parse_recipe((folder() / f"{name}.toml").read_bytes()) for name in names()}
+    """Read all shipped recipes, those first that are the quickest to train."""
+    found = {name: parse_recipe((folder() / f"{name}.toml").read_bytes()) for name in names()}
+    return dict(sorted(found.items(), key=lambda one: (*_size(one[1].config), one[0])))
+
+
+def _size(config: TrainConfig) -> tuple[int, int]:
+    return parameter_count(preset(config.model)), config.steps
 
 
 def find_recipe(name_or_file: str) -> Recipe:
