@@ -13,6 +13,7 @@ urlpatterns = [
     path("datasets/", include("datasets_app.urls")),
     path("evaluations/", include("runs.evaluations.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),
+    path("recipes/", include("runs.recipes.urls")),
     path("workers/", include("runs.worker_urls")),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),

@@ -99,7 +99,7 @@ class Command(launching.RunCommand):
             except InvalidInputError as error:
                 raise CommandError(str(error), returncode=2) from error
         return make_evaluation(
-            source, wanted, device=device_for(options, source.device_kind), origin=self.origin
+            source, wanted, device=device_for(options, source.device_kind), origin=launching.command_line()
         )
 
     def _taken_up(self, run: Run, options: dict[str, Any], given: dict[str, Any]) -> Run:
