@@ -289,7 +289,8 @@ def test_only_an_end_ends_an_attempt():
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.QUEUED, Status.RUNNING, Status.COMPLETED])
 def test_what_is_not_interrupted_cannot_be_resumed(status):
     run = run_in(status)
-    with pytest.raises(ConflictError, match=f"is {status}; only a training or an evaluation that is failed, lost, stopped"):
+    said = f"is {status}; only a training or an evaluation that is failed, lost, stopped"
+    with pytest.raises(ConflictError, match=said):
         services.resume_run(run)
 
 
