@@ -26,6 +26,7 @@ from tunix_site.errors import ConflictError, InvalidInputError, TooManyError
 
 LONGEST_PROMPT: Final = 100_000
 LONGEST_ANSWER: Final = 10_000
+LONGEST_REFUSAL: Final = 500
 DEFAULT_LENGTH: Final = 256
 # Settings of `Decoding` that are asked for, in the order of the form; it writes one text a prompt.
 FIELDS: Final = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
@@ -74,13 +75,13 @@ def _require_text(name: str, text: str, most: int) -> None:
 def _read_decoding(values: Mapping[str, Any]) -> Decoding:
     if unknown := sorted(values.keys() - set(FIELDS)):
         raise InvalidInputError(
-            f"{', '.join(unknown)}: the playground has no such setting; it has {', '.join(FIELDS)}."
+            f"{', '.join(unknown)[:100]}: the playground has no such setting; it has {', '.join(FIELDS)}."
         )
     most = settings.TUNIX_PLAYGROUND_LENGTH
     try:
         decoding = make_decoding({"max_new_tokens": min(DEFAULT_LENGTH, most), **values})
     except ConfigError as error:
-        raise InvalidInputError(str(error)) from error
+        raise InvalidInputError(str(error)[:LONGEST_REFUSAL]) from error
     if decoding.max_new_tokens > most:
         raise InvalidInputError(
             f"max_new_tokens: {decoding.max_new_tokens} is more than the {most} that this site writes at most "

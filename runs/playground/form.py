@@ -60,13 +60,14 @@ class Form:
     @classmethod
     def of(cls, first: Generation, partner: Generation | None) -> Self:
         """Ask the same again."""
+        # What the task itself tells is worked out again.
+        worked_out = bool(first.expected_steps) and not first.trace_hash
         return cls(
             prompt=first.prompt,
             checkpoint=str(first.step),
             beside_run=str(partner.run_id) if partner and partner.run_id != first.run_id else "",
             beside_checkpoint=str(partner.step) if partner else "",
-            # What the task itself tells is worked out again.
-            expected_answer=first.expected_answer or "" if first.trace_hash else "",
+            expected_answer="" if worked_out else first.expected_answer or "",
             trace_hash=first.trace_hash,
             decoding={name: str(first.decoding[name]) for name in FIELDS if name in first.decoding},
         )
