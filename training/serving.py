@@ -36,7 +36,7 @@ class _Loaded:
 
 
 class Models:
-    """The checkpoints that were used last, at most ``most``; compiled programs are shared by equal recipes."""
+    """The checkpoints that were used last, at most ``most``; equal recipes share compiled programs."""
 
     def __init__(
         self, device: SelectedDevice, *, cache_dir: Path | None = None, most: int = MOST_MODELS

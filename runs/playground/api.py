@@ -22,9 +22,7 @@ playground_router = Router(tags=["training"])
     auth=OPERATE,
     summary="Ask a checkpoint",
 )
-def ask_a_checkpoint(
-    request: HttpRequest, run_id: PositiveId, payload: AskIn
-) -> Status[list[GenerationOut]]:
+def ask_a_checkpoint(request: HttpRequest, run_id: PositiveId, payload: AskIn) -> Status[list[GenerationOut]]:
     """Put a prompt to one checkpoint or two into the queue; 429 where somebody asks for too much."""
     actor = require(request, "operate").user
     columns = find_columns(

@@ -84,7 +84,7 @@ def _read_decoding(values: Mapping[str, Any]) -> Decoding:
         raise InvalidInputError(str(error)[:LONGEST_REFUSAL]) from error
     if decoding.max_new_tokens > most:
         raise InvalidInputError(
-            f"max_new_tokens: {decoding.max_new_tokens} is more than the {most} that this site writes at most "
+            f"max_new_tokens: {decoding.max_new_tokens} is more than the {most} that this site allows "
             "(TUNIX_PLAYGROUND_LENGTH)."
         )
     return decoding
@@ -140,9 +140,7 @@ def ask(
             row = _write_down(question, checkpoint, owner=owner, beside=first, actor=actor)
             first = first or row
             made.append(row)
-            audit(
-                checkpoint.run, "playground", actor, generation=row.pk, step=checkpoint.step, reason=origin
-            )
+            audit(checkpoint.run, "playground", actor, generation=row.pk, step=checkpoint.step, reason=origin)
     return made
 
 

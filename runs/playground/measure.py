@@ -1,5 +1,6 @@
-"""By what a text is measured: the held-out trace that was chosen, what a person expects, or the task itself."""
+"""By what a text is measured: the held-out trace that was chosen, a person's word, or the task itself."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from datasets_app.selectors import MemberTrace, family_counts, members, members_
 from runs.models import Run
 
 HELD_OUT_SHOWN: Final = 6
+_HASH: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,18 @@ def family_of(prompt: str, dataset: Dataset | None = None) -> str:
 
 
 def find_trace(dataset: Dataset, content_hash: str) -> MemberTrace | None:
-    """Find a trace of a dataset by its hash."""
+    """Find a trace of a dataset by its hash; None also for what is no hash."""
+    if not _HASH.fullmatch(content_hash):
+        return None
     rows = members(dataset=dataset).filter(trace__content_hash=content_hash)
     position = rows.values_list("position", flat=True).first()
     return None if position is None else next(members_at(dataset=dataset, positions=[position]), None)
 
 
 def held_out(run: Run, *, start: int = 0) -> list[MemberTrace]:
-    """Give a few held-out prompts of a run's dataset, from the one of this number on; empty behind the last."""
+    """Give a few held-out prompts of a run's dataset, from a number on; empty behind the last."""
     if run.dataset is None:
         return []
     rows = members(dataset=run.dataset, split="test").values_list("position", flat=True)
     wanted = list(rows[start : start + HELD_OUT_SHOWN])
     return list(members_at(dataset=run.dataset, positions=wanted)) if wanted else []
-
-

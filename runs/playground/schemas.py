@@ -114,5 +114,3 @@ class GenerationsOut(Schema):
 
     items: list[GenerationOut]
     count: int
-
-

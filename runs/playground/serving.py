@@ -78,7 +78,10 @@ class Server:
     """Serves one session until nobody asks any more, or somebody else waits for the device."""
 
     def __init__(self, run: Run, attempt: Attempt, recorder: Recorder, models: Models) -> None:
-        self._session = PlaygroundSession.objects.get(run=run)
+        # One whose journal came from another site serves nobody, and ends.
+        self._session, _ = PlaygroundSession.objects.get_or_create(
+            run=run, defaults={"store": run.store, "device_kind": run.device_kind}
+        )
         self._attempt, self._recorder, self._models = attempt, recorder, models
         self._served = 0
         self._phase = ""

@@ -61,16 +61,18 @@ def _open(*, config: TrainConfig, store: str, device: Device, actor: Actor) -> P
 def close(session: PlaygroundSession, *, hand_on: bool) -> bool:
     """Take no further prompts, so that the process may end; False where one came that it must still write.
 
-    ``hand_on``: prompts that wait go to a new session, which queues behind what waits already.
+    ``hand_on``: prompts that wait go to a new session, which queues behind what waits already. A session
+    that ends in order leaves the list of runs: what it wrote stands with the runs whose models wrote it.
     """
     with transaction.atomic():
         if not PlaygroundSession.objects.filter(pk=session.pk, accepts=True).update(accepts=False):
             return True
+        Run.objects.filter(pk=session.pk).update(archived_at=timezone.now())
         waiting = Generation.objects.filter(session=session, state=Generation.State.WAITING)
         if not waiting.exists():
             return True
         if not hand_on:
-            PlaygroundSession.objects.filter(pk=session.pk).update(accepts=True)
+            transaction.set_rollback(True)
             return False
         run = session.run
         fresh = _open(

@@ -23,7 +23,7 @@ WITH: Final = ("run", "run__dataset", "session__run", "owner", "beside__run", "p
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A generation with what stands in it; ``rows`` lay its steps beside the expected ones, or the other's."""
+    """A generation with what stands in it; ``rows`` lay its steps beside what is expected, or the other's."""
 
     row: Generation
     standing: Standing

@@ -57,6 +57,8 @@ def generation(request: HttpRequest, run_id: int, number: int) -> HttpResponse:
     """
     run = found_run(run_id)
     row = _found(run, number)
+    if row.beside is not None:
+        return redirect("runs:generation", run_id=row.beside.run_id, number=row.beside.pk)
     pair = read_pair(row)
     if "seen" in request.GET:
         if request.GET["seen"] == pair.mark:

@@ -260,7 +260,11 @@ def test_a_text_is_told_in_pieces_that_make_up_the_whole(generator, decoding):
     prompts = ["1+2*3", "4*7-2", "9"]
     told = {number: [] for number in range(3)}
     whole = generate(
-        params, prompts, decoding=decoding, batch_size=2, on_text=lambda number, text: told[number].append(text)
+        params,
+        prompts,
+        decoding=decoding,
+        batch_size=2,
+        on_text=lambda number, text: told[number].append(text),
     )
     assert whole == generate(params, prompts, decoding=decoding, batch_size=2)
     assert max(len(pieces) for pieces in told.values()) >= 2

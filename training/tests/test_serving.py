@@ -22,7 +22,11 @@ def checkpoints(tmp_path_factory, cache_dir):
     """Three checkpoints of one recipe."""
     root = tmp_path_factory.mktemp("served")
     run_training(
-        fast_config(steps=9, save_every_steps=3, keep_checkpoints=3), root, cache_dir, train_count=40, test_count=4
+        fast_config(steps=9, save_every_steps=3, keep_checkpoints=3),
+        root,
+        cache_dir,
+        train_count=40,
+        test_count=4,
     )
     return [root / str(step) for step in (3, 6, 9)]
 

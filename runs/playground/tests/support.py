@@ -24,7 +24,9 @@ def trained(root: Path, *steps: int, **changes: Any) -> Run:
     return run
 
 
-def asked(run: Run, prompt: str = "7+3", *, actor: Any = None, beside: str = "", **decoding: Any) -> Generation:
+def asked(
+    run: Run, prompt: str = "7+3", *, actor: Any = None, beside: str = "", **decoding: Any
+) -> Generation:
     """Ask the newest checkpoint; gives the first generation."""
     columns = find_columns(run, checkpoint="latest", beside_checkpoint=beside)
     return ask(read_question(prompt=prompt, decoding=decoding), columns=columns, actor=actor)[0]

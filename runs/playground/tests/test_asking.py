@@ -82,7 +82,9 @@ def test_a_prompt_that_is_no_text_is_refused(prompt, says):
         question(prompt)
 
 
-@pytest.mark.parametrize("prompt", ["<script>alert(1)</script>", "\x01\x1b[31m\x7f", "\u202eשלום 🦜", "a\r\nb"])
+@pytest.mark.parametrize(
+    "prompt", ["<script>alert(1)</script>", "\x01\x1b[31m\x7f", "\u202eשלום 🦜", "a\r\nb"]
+)
 def test_any_other_text_is_asked_as_it_is(tmp_path, prompt):
     row = asked(trained(tmp_path), prompt)
     assert Generation.objects.get(pk=row.pk).prompt == prompt

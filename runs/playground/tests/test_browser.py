@@ -87,9 +87,23 @@ def test_every_look_of_the_tab(site, operator, viewer, run, tmp_path):
     )
     pair = put(run, owner=operator, text="7+3=0\n1*2=2\n#2", finished=True, state="done", expected_answer="0")
     put(run, step=20, beside=pair, text="7+3=0\n0*2=0\n#0", finished=True, state="done", expected_answer="0")
-    wild = put(run, owner=operator, prompt=f"{WILD} {LONG}" * 20, text=f"{WILD}\n{LONG}\n#{LONG}", state="failed",
-               reason=f"{WILD} {LONG}", expected_answer=LONG)
-    put(run, step=20, beside=wild, text=f"{LONG}\n" * 60, state="stopped", reason="its time was up after 120 s")
+    wild = put(
+        run,
+        owner=operator,
+        prompt=f"{WILD} {LONG}" * 20,
+        text=f"{WILD}\n{LONG}\n#{LONG}",
+        state="failed",
+        reason=f"{WILD} {LONG}",
+        expected_answer=LONG,
+    )
+    put(
+        run,
+        step=20,
+        beside=wild,
+        text=f"{LONG}\n" * 60,
+        state="stopped",
+        reason="its time was up after 120 s",
+    )
     waits = asked(run, actor=operator, beside="10")
     writing = asked(run, actor=operator)
     Generation.objects.filter(pk=writing.pk).update(state="writing", text="7+3=0\n0*2", tokens=9)

@@ -3,6 +3,8 @@
 import pytest
 
 from datasets_app.generators import FAMILIES
+from datasets_app.selectors import members
+from datasets_app.services import seed_dataset
 from runs.playground.measure import family_of, measure_for
 from runs.playground.reading import differing, read_text
 from runs.tests.support import make_dataset, make_run
@@ -91,14 +93,19 @@ def test_the_task_itself_tells_what_would_be_right():
 
 @pytest.mark.django_db
 def test_only_families_of_the_dataset_are_asked():
-    dataset = make_dataset()
-    assert family_of(CHAIN) == "chain"
-    assert family_of(CHAIN, dataset) == ""
+    scratchpad = seed_dataset(key="addition-scratchpad-v1", count=20).dataset
+    prompt = members(dataset=scratchpad)[0].trace.prompt
+    assert family_of(prompt, scratchpad) == "addition_scratchpad"
+    # Another family asks the very same and wants other steps.
+    assert family_of(prompt) != "addition_scratchpad"
+    assert family_of(CHAIN, scratchpad) == ""
 
 
 @pytest.mark.django_db
 def test_a_held_out_trace_counts_as_long_as_its_prompt_is_unchanged():
-    from runs.playground.measure import held_out
+    from datasets_app.selectors import members
+from datasets_app.services import seed_dataset
+from runs.playground.measure import held_out
 
     dataset = make_dataset(60)
     run = make_run(dataset=dataset)

@@ -1,4 +1,4 @@
-"""A real session: through the queue, on the device, in a process of its own, until it is killed or stopped."""
+"""A real session: through the queue, in a process of its own, until it is killed or stopped."""
 
 import os
 import signal

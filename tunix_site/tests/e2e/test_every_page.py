@@ -77,6 +77,7 @@ def test_every_page_with_data(site, audit, tmp_path):
     scenes.listed_runs()
     first, second, *_ = scenes.benchmarks(3)
     refused = scenes.refused_import(tmp_path)
+    written = put(finished, text="a", state="done")
     at_work = scenes.site_at_work()
     release_device()
     look.look(LISTS | ADMIN | SAME)
@@ -88,7 +89,7 @@ def test_every_page_with_data(site, audit, tmp_path):
             "run-notes-edit": f"/runs/{finished.pk}/notes/?edit=1",
             "run-fork-form": f"/runs/{finished.pk}/fork/?step=40",
             "run-generation": f"/runs/{written_run().pk}/",
-            "run-playground-text": f"/runs/{finished.pk}/playground/{put(finished, text='a', state='done').pk}/",
+            "run-playground-text": f"/runs/{finished.pk}/playground/{written.pk}/",
             "run-at-work": f"/runs/{at_work.pk}/",
             "run-live": f"/runs/{running_run().pk}/",
             "fork": f"/runs/{forked.pk}/",
