@@ -7,9 +7,9 @@ from typing import Any, Self
 from django.conf import settings
 from django.http import QueryDict
 
+from datasets_app.selectors import MemberTrace
 from runs.models import Checkpoint, Generation, Run
 from runs.playground.asking import DEFAULT_LENGTH, FIELDS, Question, find_columns, read_question
-from runs.playground.measure import MemberTrace
 from runs.selectors import get_run, live_checkpoints
 from training.decoding import Decoding
 from tunix_site.errors import InvalidInputError

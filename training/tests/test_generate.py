@@ -258,7 +258,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_is():
 def test_a_text_is_told_in_pieces_that_make_up_the_whole(generator, decoding):
     _, generate, params = generator
     prompts = ["1+2*3", "4*7-2", "9"]
-    told = {number: [] for number in range(3)}
+    told: dict[int, list[Any]] = {number: [] for number in range(3)}
     whole = generate(
         params,
         prompts,
@@ -279,7 +279,7 @@ def test_a_text_is_told_in_pieces_that_make_up_the_whole(generator, decoding):
 
 def test_a_stop_between_two_stretches_keeps_what_was_told(generator):
     _, generate, params = generator
-    told = []
+    told: list[str] = []
     with pytest.raises(StopRequestedError):
         generate(
             params,

@@ -1,6 +1,7 @@
 """A process that writes after many prompts: the same texts as a process for each, and few models held."""
 
 import shutil
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def alone(step_dir, prompt="1+2", decoding=DRAWN):
 
 def test_it_writes_what_a_process_of_its_own_would(models, checkpoints):
     for step_dir in (*checkpoints, checkpoints[0]):
-        told = []
+        told: list[Any] = []
         text = write(models, step_dir, told=told)
         assert text == alone(step_dir)
         assert len(told) >= 2
@@ -84,7 +85,7 @@ def test_a_later_checkpoint_in_the_same_folder_is_read_anew(models, checkpoints,
 
 
 def test_a_stop_ends_the_text_and_the_next_one_is_whole(models, checkpoints):
-    told = []
+    told: list[Any] = []
     assert write(models, checkpoints[0], should_stop=lambda: bool(told), told=told) is None
     assert len(told) == 1
     assert write(models, checkpoints[0]) == alone(checkpoints[0])

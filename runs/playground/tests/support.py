@@ -43,7 +43,7 @@ def put(run: Run, **facts: Any) -> Generation:
 def session_run(row: Generation) -> Run:
     row.refresh_from_db()
     assert row.session is not None
-    return Run.objects.get(pk=row.session_id)
+    return Run.objects.get(pk=row.session_id or 0)
 
 
 def claimed(row: Generation) -> Attempt:
@@ -65,7 +65,7 @@ class Writer:
     """Writes ``pieces`` one after the other, each the whole text so far; ``between`` runs before each."""
 
     pieces: Sequence[str] = ("7+3", "7+3=0\n", "7+3=0\n#0")
-    between: Callable[[int], None] = lambda _: None
+    between: Callable[[int], Any] = lambda _: None
     error: Exception | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
 

@@ -5,7 +5,7 @@ import pytest
 from datasets_app.generators import FAMILIES
 from datasets_app.selectors import members
 from datasets_app.services import seed_dataset
-from runs.playground.measure import family_of, measure_for
+from runs.playground.measure import family_of, held_out, measure_for
 from runs.playground.reading import differing, read_text
 from runs.tests.support import make_dataset, make_run
 
@@ -103,10 +103,6 @@ def test_only_families_of_the_dataset_are_asked():
 
 @pytest.mark.django_db
 def test_a_held_out_trace_counts_as_long_as_its_prompt_is_unchanged():
-    from datasets_app.selectors import members
-from datasets_app.services import seed_dataset
-from runs.playground.measure import held_out
-
     dataset = make_dataset(60)
     run = make_run(dataset=dataset)
     trace = held_out(run)[0]

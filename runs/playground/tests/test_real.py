@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ pytest.importorskip("jax")
 
 State = Generation.State
 # More than any machine writes in five seconds.
-ENDLESS = {"max_new_tokens": 100_000, "temperature": 0.001}
-DRAWN = {"max_new_tokens": 90, "temperature": 1.2, "top_k": 40, "top_p": 0.9, "seed": 5}
+ENDLESS: dict[str, Any] = {"max_new_tokens": 100_000, "temperature": 0.001}
+DRAWN: dict[str, Any] = {"max_new_tokens": 90, "temperature": 1.2, "top_k": 40, "top_p": 0.9, "seed": 5}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -112,7 +113,12 @@ def test_a_program_that_looks_at_no_clock_is_ended_with_its_process(run, setting
     monkeypatch.setattr(serving, "OVERDUE_S", 0.05)
     told = threading.Event()
     given_up = []
-    monkeypatch.setattr(serving, "_give_up", lambda pk: (given_up.append(pk), told.set()))
+
+    def give_up(pk):
+        given_up.append(pk)
+        told.set()
+
+    monkeypatch.setattr(serving, "_give_up", give_up)
     row = asked(run)
     server(row, Writer(between=lambda number: number or told.wait(5))).serve()
     assert given_up == [row.pk]
@@ -152,13 +158,19 @@ def test_runs_that_another_device_will_take_do_not_end_a_session(run):
     assert served.serve()["reason"].startswith("nobody asked any more")
 
 
-def test_a_question_that_comes_at_the_last_moment_is_still_written(run, settings):
+def test_a_question_that_comes_at_the_last_moment_is_still_written(run, settings, monkeypatch):
     settings.TUNIX_PLAYGROUND_IDLE_SECONDS = 1
     first = asked(run)
-    late = []
+    late: list[Generation] = []
     served = server(first, Writer())
+
+    def nobody_but_a_question() -> bool:
+        if not late:
+            late.append(asked(run))
+        return False
+
     session = PlaygroundSession.objects.get(pk=first.session_id)
-    served._somebody_waits = lambda: not late and not late.append(asked(run)) and False
+    monkeypatch.setattr(served, "_somebody_waits", nobody_but_a_question)
     assert served.serve()["reason"] == "nobody asked any more; wrote 2 texts"
     assert again(late[0]).state == State.DONE
     session.refresh_from_db()
@@ -169,7 +181,7 @@ def test_a_question_that_comes_at_the_last_moment_is_still_written(run, settings
 def test_a_database_that_is_away_costs_a_text_nothing(run, monkeypatch):
     row = asked(run)
     store = serving.Telling._store
-    away = []
+    away: list[Any] = []
 
     def fail_at_first(self, text, **facts):
         if not away:
@@ -178,7 +190,7 @@ def test_a_database_that_is_away_costs_a_text_nothing(run, monkeypatch):
         return store(self, text, **facts)
 
     monkeypatch.setattr(serving.Telling, "_store", fail_at_first)
-    monkeypatch.setattr(serving.connection, "close", lambda: None)
+    monkeypatch.setattr("runs.playground.serving.connection.close", lambda: None)
     server(row, Writer()).serve()
     assert (again(row).state, again(row).text) == (State.DONE, "7+3=0\n#0")
 
