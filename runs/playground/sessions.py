@@ -116,4 +116,4 @@ def _leave_the_queue(session: PlaygroundSession, *, actor: Actor) -> None:
         return
     # It may have started or ended meanwhile.
     with contextlib.suppress(ConflictError):
-        services.request_stop(run, actor=actor, reason="nobody waits for it any more")
+        services.request_stop(run, actor=actor, reason="its last question was withdrawn")
