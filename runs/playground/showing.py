@@ -69,6 +69,13 @@ class Pair:
         return any(column.standing.open for column in self.columns)
 
     @property
+    def title(self) -> str:
+        """Say what it is now."""
+        if any(column.standing.state == STATE.WRITING for column in self.columns):
+            return "Being written"
+        return "Waiting" if self.open else "What it wrote"
+
+    @property
     def differing(self) -> int:
         """How many steps differ between the two; 0 of a single one."""
         return differing(*(one.reading.steps for one in self.columns)) if len(self.columns) == 2 else 0

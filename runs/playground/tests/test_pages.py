@@ -38,7 +38,7 @@ def test_a_form_leads_to_an_address_that_shows_what_is_written(client, page, run
     assert answer.status_code == 302
     assert answer["Location"] == f"/runs/{run.pk}/playground/{row.pk}/"
     text = page(answer["Location"])
-    assert "Being written" in text
+    assert "Waiting" in text
     assert "Waits: no worker is running" in text
     Generation.objects.update(state="done", text="7+3=0\n#0", finished=True, expected_answer="0")
     text = page(answer["Location"])

@@ -1,5 +1,7 @@
 """The child's side: one prompt after the other, each told as it is written, and an end in time."""
 
+import os
+import signal
 import threading
 import time
 from typing import Any
@@ -122,6 +124,18 @@ def test_a_program_that_looks_at_no_clock_is_ended_with_its_process(run, setting
     row = asked(run)
     server(row, Writer(between=lambda number: number or told.wait(5))).serve()
     assert given_up == [row.pk]
+
+
+def test_who_gives_up_says_so_and_asks_its_own_process_to_stop(run, monkeypatch):
+    row = asked(run)
+    Generation.objects.filter(pk=row.pk).update(state=State.WRITING, text="7+")
+    signals: list[Any] = []
+    monkeypatch.setattr("runs.playground.serving.os.kill", lambda *to: signals.append(to))
+    monkeypatch.setattr("runs.playground.serving.connection.close", lambda: None)
+    serving._give_up(row.pk)
+    assert (again(row).state, again(row).text) == (State.FAILED, "7+")
+    assert "could not be broken off" in again(row).reason
+    assert signals == [(os.getpid(), signal.SIGTERM)]
 
 
 def test_the_device_goes_to_who_waits_for_it_after_the_text_at_hand(run, settings):
