@@ -41,13 +41,26 @@ async function look() {
   return fresh.dataset.open === "true";
 }
 
+/** The list below still has it as it was when the page was loaded. */
+async function renewList() {
+  const answer = await fetch(window.location.href, { credentials: "same-origin" });
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const [before, after] = [document, page].map((one) => one.querySelector('[aria-labelledby="asked-before"]'));
+  if (before && after && !before.contains(document.activeElement)) before.replaceWith(document.adoptNode(after));
+}
+
 async function follow() {
   let failures = 0;
   for (;;) {
     const wait = failures ? Math.min(SLOWEST_MS, WRITING_MS * 2 ** failures) : document.hidden ? HIDDEN_MS : WRITING_MS;
     await new Promise((done) => setTimeout(done, wait));
     try {
-      if (!(await look())) return tell("");
+      if (!(await look())) {
+        tell("");
+        await renewList();
+        return;
+      }
       failures = 0;
       tell("");
     } catch (error) {

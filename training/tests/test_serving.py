@@ -1,6 +1,5 @@
 """A process that writes after many prompts: the same texts as a process for each, and few models held."""
 
-import json
 import shutil
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
 
+from training.checkpoints import amend
 from training.decoding import Decoding
 from training.device import select_device
 from training.errors import CheckpointError, OutOfMemoryError
@@ -78,8 +78,7 @@ def test_a_later_checkpoint_in_the_same_folder_is_read_anew(models, checkpoints,
     shutil.copytree(checkpoints[0], place)
     first = models._model(place)
     assert models._model(place) is first
-    metadata = place / "metadata.json"
-    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"attempt": 2}))
+    amend(place, attempt=2)
     assert models._model(place) is not first
     assert len(models._loaded) == 1
 

@@ -26,13 +26,13 @@ def test_a_text_appears_as_it_is_written(site, operator, run):
     assert page.locator("#prompt").input_value() == wanted
     assert page.locator("#expected").input_value() == answer
     page.locator("#prompt").press("Control+Enter")
-    page.get_by_role("heading", name="Waiting").wait_for()
+    page.get_by_role("heading", name="Waiting asked").wait_for()
     row = Generation.objects.get()
     assert row.prompt == wanted
     page.get_by_text("Waits: no worker is running").wait_for()
     Generation.objects.update(state="writing", text="first step\nand the sec", tokens=20)
     page.locator("table.steps td.mono", has_text="first step").wait_for()
-    page.get_by_role("heading", name="Being written").wait_for()
+    page.get_by_role("heading", name="Being written asked").wait_for()
     page.locator("tr.begun", has_text="and the sec").wait_for()
     text = page.get_by_text("Text as it stands")
     text.click()
@@ -44,6 +44,9 @@ def test_a_text_appears_as_it_is_written(site, operator, run):
     page.get_by_text("What it wrote", exact=False).first.wait_for()
     page.locator(".pair-answer .ok", has_text=answer).wait_for()
     assert page.get_by_role("button", name="Stop writing").count() == 0
+    # The list has it as it now stands, and the form what it held.
+    page.locator("table.asked .badge-completed").wait_for()
+    assert page.locator("#prompt").input_value() == wanted
 
 
 def test_writing_is_stopped_by_its_button(site, operator, run):
@@ -68,7 +71,7 @@ def test_without_scripts_a_form_leads_to_a_page_that_shows_it_when_loaded_again(
     page.goto(f"/runs/{run.pk}/playground/")
     page.locator(".held-out a").first.click()
     page.get_by_role("button", name="Write", exact=True).click()
-    page.get_by_role("heading", name="Waiting").wait_for()
+    page.get_by_role("heading", name="Waiting asked").wait_for()
     Generation.objects.update(state="done", text="a step\n#5", finished=True)
     page.get_by_role("link", name="Look again").click()
     page.get_by_text("a step").first.wait_for()
