@@ -67,6 +67,8 @@ def _waits_for(row: Generation, run: Run, scene: Scene | None) -> str:
         return scene.reason(run) if scene else waiting_reason(run)
     if run.status == Status.STARTING:
         return "its process is starting"
+    if run.status == Status.STOPPING:
+        return "its process is being stopped"
     ahead = Generation.objects.filter(Q(pk__lt=row.pk), session=row.session_id, state__in=OPEN).count()
     if ahead:
         return f"{ahead} other text{'' if ahead == 1 else 's'} first"

@@ -4,9 +4,10 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
-from runs.models import Generation
+from runs.models import Generation, Run
 from runs.playground.tests.support import asked, put, session_run, trained
 from runs.states import Kind
+from runs.tests.control_support import hold, make_device, make_worker
 from runs.tests.support import make_dataset, make_run
 from tunix_site.tests.pages import WILD, page_text
 
@@ -193,3 +194,23 @@ def test_a_run_without_checkpoints_says_so_and_other_kinds_have_no_such_tab(clie
     assert "no checkpoint on disk" in page_text(answer, 422)
     bench = make_run(kind=Kind.BENCH)
     assert "/playground/" not in page(f"/runs/{bench.pk}/")
+
+
+def test_it_says_which_training_has_the_only_device_and_how_long_it_needs(client, page, run):
+    make_worker()
+    hold(make_device(), step=10, steps=130, seconds=2.0)
+    row = asked(run)
+    text = page(f"/runs/{run.pk}/playground/{row.pk}/")
+    holder = Run.objects.get(status="running")
+    assert f"Waits: cpu:0 is busy with run {holder.pk}, about 4 min left" in text
+    client.post(f"/runs/{run.pk}/playground/{row.pk}/stop/")
+    assert session_run(row).status == "stopped"
+
+
+def test_the_tab_costs_the_same_however_much_was_asked(client, page, run, django_assert_max_num_queries):
+    for number in range(40):
+        put(run, text=f"{number}\n#1", finished=True, state="done")
+    with django_assert_max_num_queries(20):
+        page(f"/runs/{run.pk}/playground/")
+    with django_assert_max_num_queries(22):
+        page(f"/runs/{run.pk}/playground/{Generation.objects.latest('pk').pk}/")

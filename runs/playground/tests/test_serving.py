@@ -251,6 +251,8 @@ def test_it_says_what_a_question_waits_for(run):
     assert "no worker is running" in standing(again(rows[0])).waiting
     attempt = claimed(rows[0])
     assert standing(again(rows[0])).waiting == "its process is starting"
+    Run.objects.filter(pk=attempt.run_id).update(status=Status.STOPPING)
+    assert standing(again(rows[0])).waiting == "its process is being stopped"
     Run.objects.filter(pk=attempt.run_id).update(status=Status.RUNNING)
     assert standing(again(rows[0])).waiting == "about to begin"
     assert standing(again(rows[1])).waiting == "1 other text first"
