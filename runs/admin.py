@@ -16,11 +16,12 @@ from runs.models import (
     Tag,
     Worker,
 )
+from runs.recipes.admin import TrainsRecipes
 from tunix_site.admin import ReadOnlyAdmin
 
 
 @admin.register(Run)
-class RunAdmin(VerbPermissions, ReadOnlyAdmin):
+class RunAdmin(VerbPermissions, TrainsRecipes):
     """Runs with their progress; what can be done to them on the list and on the form."""
 
     list_display = (

@@ -97,6 +97,7 @@ NO_JAX = r"could not import '(jax|flax|optax|orbax|numpy)"
 # A full disk is tried with a small file system of its own, and by a limit where none can be mounted.
 NO_MOUNT = "file systems can't be mounted here"
 # What SQLite reads of a row is seen in its plan; PostgreSQL keeps long values elsewhere anyway.
+NO_MATH_VERIFY = "math-verify is not installed"
 SQLITE_PLANS = "PostgreSQL keeps long values out of the row"
 
 # import-linter can only be called as a script, and scripts break when their environment is moved.
@@ -119,7 +120,7 @@ STAGES = (
         (_tests("not jax and not gpu and not browser and not long"),),
         venv=".venv-site",
         requirements=("test",),
-        skips_allowed=f"{NO_JAX}|{NO_MOUNT}",
+        skips_allowed=f"{NO_JAX}|{NO_MOUNT}|{NO_MATH_VERIFY}",
         seconds=210,
         covered_by="postgres",
     ),
@@ -131,14 +132,14 @@ STAGES = (
         why_not=no_postgres,
         seconds=210,
         on_postgres=True,
-        skips_allowed=f"{NO_JAX}|{NO_MOUNT}|{SQLITE_PLANS}",
+        skips_allowed=f"{NO_JAX}|{NO_MOUNT}|{SQLITE_PLANS}|{NO_MATH_VERIFY}",
     ),
     # The training core knows no database, and takes about as long as the rest.
     Stage(
         "training",
         (_tests("not gpu and not browser and not long", "training"),),
         seconds=410,
-        skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
+        skips_allowed=f"this machine has a GPU|{NO_MOUNT}|{NO_MATH_VERIFY}",
     ),
     # What happens to workers and their trainings, on the other database too.
     Stage(

@@ -12,6 +12,7 @@ urlpatterns = [
     path("runs/", include("runs.urls")),
     path("datasets/", include("datasets_app.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),
+    path("recipes/", include("runs.recipes.urls")),
     path("workers/", include("runs.worker_urls")),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
