@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datasets_app.generators import check_steps
-from training.grading import AnswerVerdict, compare_answers
+from training.errors import ConfigError
+from training.grading import GRADERS, AnswerVerdict, Grader, grader_for
+from training.grading.steps import arithmetic_of, check_written
 from training.rendering import parse_completion
 
 
@@ -44,25 +46,49 @@ class Reading:
 
 
 def read_text(
-    text: str, *, prompt: str, family: str = "", expected: str | None = None, finished: bool, ended: bool
+    text: str,
+    *,
+    prompt: str,
+    family: str = "",
+    expected: str | None = None,
+    finished: bool,
+    ended: bool,
+    grader: str = "",
+    arithmetic: bool = False,
 ) -> Reading:
     """Read a text, whole or in part.
 
     ``finished``: the model ended it itself; ``ended``: nothing more comes. Before the model's own end the
-    last line may not be what it meant, so it is neither a step nor an answer.
+    last line may not be what it meant, so it is neither a step nor an answer. ``grader`` names the one that
+    the dataset asks for; ``arithmetic``: steps of no family are judged by what they calculate.
     """
     whole, begun = (text, "") if finished else _split(text)
     parsed = parse_completion(whole)
     steps = parsed.steps
-    valid = tuple(check_steps(family, prompt, steps)) if steps else ()
+    valid = _judge(steps, prompt, family, arithmetic=arithmetic)
     if not finished:
         gone_on = parsed.problem == "text after the answer"
         problem = parsed.problem if gone_on else "unfinished" if ended else ""
         return Reading(steps, valid, begun, None, problem, _wrong(problem, expected, ended=ended))
     if parsed.answer is None:
         return Reading(steps, valid, "", None, parsed.problem, _wrong(parsed.problem, expected, ended=True))
-    verdict = None if expected is None else compare_answers(parsed.answer, expected)
+    verdict = None if expected is None else _grader(grader).compare(parsed.answer, expected)
     return Reading(steps, valid, "", parsed.answer, "", verdict)
+
+
+def _judge(steps: tuple[str, ...], prompt: str, family: str, *, arithmetic: bool) -> tuple[bool | None, ...]:
+    if family or not arithmetic:
+        return tuple(check_steps(family, prompt, steps))
+    unknown = (None,) * len(steps)
+    return arithmetic_of(check_written(unknown, prompt, steps, None), len(steps))
+
+
+def _grader(name: str) -> Grader:
+    """Find the dataset's grader; the usual one where it needs what is not installed."""
+    try:
+        return grader_for(dataset_default=name)
+    except ConfigError:
+        return GRADERS["auto"]
 
 
 def _wrong(problem: str, expected: str | None, *, ended: bool) -> AnswerVerdict | None:

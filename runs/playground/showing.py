@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 
+from datasets_app.graders import default_grader
 from runs.models import Generation, Run
 from runs.playground.asking import FIELDS
 from runs.playground.reading import Reading, differing, read_text
@@ -155,6 +156,7 @@ def _beside(column: Column, other: Column) -> Column:
 
 
 def _read(row: Generation, *, ended: bool = False) -> Reading:
+    dataset = row.run.dataset
     return read_text(
         row.text,
         prompt=row.prompt,
@@ -162,4 +164,7 @@ def _read(row: Generation, *, ended: bool = False) -> Reading:
         expected=row.expected_answer,
         finished=row.finished,
         ended=ended,
+        grader=default_grader(dataset) if dataset else "",
+        # Generated tasks have rules of their own, such as a modulus.
+        arithmetic=dataset is not None and dataset.recipe.get("kind") == "import",
     )

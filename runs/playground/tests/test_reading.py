@@ -113,3 +113,22 @@ def test_a_held_out_trace_counts_as_long_as_its_prompt_is_unchanged():
     assert (other.answer, other.trace_hash) == (None, "")
     differs = measure_for(run, prompt=trace.prompt, trace_hash=trace.content_hash, answer="77")
     assert (differs.answer, differs.steps, differs.trace_hash) == ("77", (), trace.content_hash)
+
+
+def test_steps_of_no_family_are_judged_by_what_they_calculate_where_that_is_asked():
+    text = "7+3=10\n10*2=21\nso be it\n"
+    plain = read_text(text, prompt="(7+3)*2", finished=False, ended=False, arithmetic=True)
+    assert plain.valid == (True, False, None)
+    assert read_text(text, prompt="(7+3)*2", finished=False, ended=False).valid == (None, None, None)
+
+
+def test_the_datasets_grader_compares():
+    def correct(grader):
+        read = read_text("#it is 18.", prompt="x", expected="18", finished=True, ended=True, grader=grader)
+        assert read.verdict is not None
+        return read.verdict.correct
+
+    assert correct("gsm8k_flexible")
+    assert not correct("")
+    # One that needs what is not installed leaves the usual one.
+    assert not correct("no such grader")
