@@ -19,6 +19,7 @@ from runs.pages import (
     recipe,
     system,
 )
+from runs.playground import views as playground
 from runs.samples import views as samples
 
 app_name = "runs"
@@ -36,6 +37,9 @@ urlpatterns = [
     path("<int:run_id>/charts/", charts_views.run_charts, name="charts"),
     path("<int:run_id>/samples/", samples.samples, name="samples"),
     path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
+    path("<int:run_id>/playground/", playground.playground, name="playground"),
+    path("<int:run_id>/playground/<int:number>/", playground.generation, name="generation"),
+    path("<int:run_id>/playground/<int:number>/stop/", playground.stop, name="stop-generation"),
     path("<int:run_id>/logs/", logs.logs, name="logs"),
     path("<int:run_id>/config/", config.config, name="config"),
     path("<int:run_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),

@@ -7,6 +7,7 @@ or somebody asked for a stop.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -42,6 +43,10 @@ class GeneratedText:
     text: str
     tokens: int
     stopped_at_eos: bool
+
+
+# Number of a text among those that are asked for, and how far it is.
+type OnText = Callable[[int, GeneratedText], None]
 
 
 class _Prompts(NamedTuple):
@@ -87,8 +92,12 @@ class Generator:
         decoding: Decoding,
         batch_size: int,
         should_stop: Callable[[], bool] = lambda: False,
+        on_text: OnText | None = None,
     ) -> list[GeneratedText]:
         """Write after each prompt until EOS or ``decoding.max_new_tokens``.
+
+        ``on_text`` hears after the first token and after each stretch how far each text is, by its
+        number in what is returned; it changes nothing of what is written.
 
         Returns ``decoding.samples`` texts a prompt, prompt by prompt. What is drawn for one
         depends on the seed and that prompt alone, not on the others or on ``batch_size`` (as
@@ -109,12 +118,19 @@ class Generator:
         for start in range(0, len(repeated), rows):
             part = slice(start, start + rows)
             batch = _pad(repeated[part], names[part], rows=rows, width=width)
-            written = self._write(params, batch, decoding=decoding, should_stop=should_stop)
+            tell = None if on_text is None else partial(_tell, on_text, start, len(repeated[part]))
+            written = self._write(params, batch, decoding=decoding, should_stop=should_stop, tell=tell)
             texts += [_to_text(tokens) for tokens in written[: len(repeated[part])]]
         return texts
 
     def _write(
-        self, params: Any, batch: _Prompts, *, decoding: Decoding, should_stop: Callable[[], bool]
+        self,
+        params: Any,
+        batch: _Prompts,
+        *,
+        decoding: Decoding,
+        should_stop: Callable[[], bool],
+        tell: Callable[[list[list[int]]], None] | None,
     ) -> list[list[int]]:
         limit, sampler = np.int32(decoding.max_new_tokens), make_sampler(decoding)
         placed = jax.device_put((batch, limit, sampler), self._assembly.device)
@@ -122,11 +138,11 @@ class Generator:
         while True:
             if should_stop():
                 raise StopRequestedError
+            if tell is not None:
+                tell(_written(progress))
             if bool(jnp.all(progress.done)):
-                break
+                return _written(progress)
             progress = self._continue(params, progress)
-        written, counts = jax.device_get((progress.written, progress.length))
-        return [row[:count].tolist() for row, count in zip(written, counts, strict=True)]
 
     def _prefill(
         self, params: Any, batch: _Prompts, limit: jax.Array, sampler: Sampler, *, room: int
@@ -196,9 +212,23 @@ def _take(progress: _Progress, logits: jax.Array) -> _Progress:
     return progress._replace(token=token, done=done, written=written, length=count)
 
 
+def _written(progress: _Progress) -> list[list[int]]:
+    """Fetch what each row has written so far."""
+    written, counts = jax.device_get((progress.written, progress.length))
+    return [row[:count].tolist() for row, count in zip(written, counts, strict=True)]
+
+
+def _ended(tokens: list[int]) -> bool:
+    return bool(tokens) and tokens[-1] == TOKENIZER.eos
+
+
 def _to_text(tokens: list[int]) -> GeneratedText:
-    ended = bool(tokens) and tokens[-1] == TOKENIZER.eos
-    return GeneratedText(TOKENIZER.decode(tokens), len(tokens), ended)
+    return GeneratedText(TOKENIZER.decode(tokens), len(tokens), _ended(tokens))
+
+
+def _tell(on_text: OnText, first: int, count: int, written: list[list[int]]) -> None:
+    for number, tokens in enumerate(written[:count], start=first):
+        on_text(number, GeneratedText(TOKENIZER.decode_begun(tokens), len(tokens), _ended(tokens)))
 
 
 def generate_text(

@@ -24,6 +24,7 @@ from runs.listing.api import router as listing_router
 from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
+from runs.playground.api import playground_router
 from runs.recipes.api import recipes_router
 from runs.samples.api import samples_router
 from tunix_site import __version__
@@ -156,6 +157,7 @@ api.add_router("training", reproduce_router)
 api.add_router("training", benchmarks_router)
 api.add_router("training", charts_router)
 api.add_router("training", samples_router)
+api.add_router("training", playground_router)
 api.add_router("training", queue_router)
 api.add_router("training", home_router)
 api.add_router("training", notes_router)

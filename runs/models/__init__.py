@@ -3,6 +3,7 @@
 from runs.models.host import DeviceLease, HostDevice, Worker
 from runs.models.metrics import MetricBucket
 from runs.models.organising import SavedView, Tag
+from runs.models.playground import Generation, PlaygroundSession
 from runs.models.reproduction import Reproduction, Verdict
 from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
 from runs.models.run import Attempt, Run
@@ -13,9 +14,11 @@ __all__ = [
     "Checkpoint",
     "DeviceLease",
     "Evaluation",
+    "Generation",
     "HostDevice",
     "MetricBucket",
     "MetricPoint",
+    "PlaygroundSession",
     "Reproduction",
     "Run",
     "Sample",

@@ -4,6 +4,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from runs.pages.tests.support import finished_run, forked_run, running_run, written_run
+from runs.playground.tests.support import put
 from runs.tests.support import make_run, release_device
 from tunix_site.tests.browser import WIDTHS
 from tunix_site.tests.e2e import scenes
@@ -25,6 +26,7 @@ NO_PAGES = {
     "runs:log",
     "runs:checkpoint",
     "runs:reproduce",
+    "runs:stop-generation",
     "datasets:cancel_import",
     "datasets:confirm_import",
     "datasets:make_report",
@@ -77,6 +79,7 @@ def test_every_page_with_data(site, audit, tmp_path):
     scenes.listed_runs()
     first, second, *_ = scenes.benchmarks(3)
     refused = scenes.refused_import(tmp_path)
+    written = put(finished, text="a", state="done")
     at_work = scenes.site_at_work()
     release_device()
     look.look(LISTS | ADMIN | SAME)
@@ -88,6 +91,7 @@ def test_every_page_with_data(site, audit, tmp_path):
             "run-notes-edit": f"/runs/{finished.pk}/notes/?edit=1",
             "run-fork-form": f"/runs/{finished.pk}/fork/?step=40",
             "run-generation": f"/runs/{written_run().pk}/",
+            "run-playground-text": f"/runs/{finished.pk}/playground/{written.pk}/",
             "run-at-work": f"/runs/{at_work.pk}/",
             "run-live": f"/runs/{running_run().pk}/",
             "fork": f"/runs/{forked.pk}/",
