@@ -16,7 +16,10 @@ from runs.models import (
     Tag,
     Worker,
 )
+from runs.promotion.admin import AliasAdmin, AliasMoveAdmin, AliasRuleAdmin  # registers them
 from tunix_site.admin import ReadOnlyAdmin
+
+__all__ = ["AliasAdmin", "AliasMoveAdmin", "AliasRuleAdmin"]
 
 
 @admin.register(Run)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from runs import services, supervisor
 from runs.devices import Device, find_device
+from runs.overlap.checking import check_waiting
 from runs.processes import hostname
+from runs.promotion.following import follow_evaluation
 from runs.queueing import queue_name
 
 # Which device the cluster of this process serves, by its key.
@@ -38,6 +40,11 @@ def adopt(attempt_id: int) -> str:
     with _disowning():
         ended = supervisor.adopt(attempt_id)
     return f"attempt row {attempt_id}: {ended or 'nothing to adopt'}"
+
+
+def look_at_evaluations() -> str:
+    """Look for the overlap of evaluations that wait for it, and let names follow what counts now."""
+    return f"{check_waiting(then=follow_evaluation)} evaluations looked at"
 
 
 @contextlib.contextmanager

@@ -20,10 +20,13 @@ from runs.benchmarks.api import benchmarks_router
 from runs.charts.api import charts_router
 from runs.fleet import count_workers
 from runs.home.api import home_router
+from runs.evaluation_pairs.api import pairs_router
+from runs.leaderboard.api import leaderboard_router
 from runs.listing.api import router as listing_router
 from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
+from runs.promotion.api import aliases_router
 from runs.samples.api import samples_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
@@ -156,6 +159,9 @@ api.add_router("training", benchmarks_router)
 api.add_router("training", charts_router)
 api.add_router("training", samples_router)
 api.add_router("training", queue_router)
+api.add_router("training", leaderboard_router)
+api.add_router("training", pairs_router)
+api.add_router("training", aliases_router)
 api.add_router("training", home_router)
 api.add_router("training", notes_router)
 api.add_router("training", log_search_router)

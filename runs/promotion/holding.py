@@ -1,0 +1,42 @@
+"""A checkpoint that a name points at stays: a mark on the disk tells the trainer, the rows tell everybody else."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from runs.models import Alias, Checkpoint
+from training import checkpoints
+
+
+def names_of(checkpoint: Checkpoint) -> list[str]:
+    """Name what points at a checkpoint, as ``SCOPE:NAME``."""
+    return [str(alias) for alias in Alias.objects.filter(checkpoint=checkpoint).order_by("scope", "name")]
+
+
+def names_of_runs(numbers: Iterable[int]) -> list[tuple[str, Checkpoint]]:
+    """List what points at checkpoints of some runs."""
+    rows = Alias.objects.filter(checkpoint__run__in=list(numbers)).select_related("checkpoint")
+    return [(str(row), row.checkpoint) for row in rows.order_by("scope", "name") if row.checkpoint]
+
+
+def aliases_by_checkpoint(rows: Sequence[Checkpoint]) -> dict[int, list[Alias]]:
+    """Find what points at some checkpoints, with one query for all."""
+    found: dict[int, list[Alias]] = defaultdict(list)
+    for alias in Alias.objects.filter(checkpoint__in=[row.pk for row in rows]).order_by("scope", "name"):
+        found[alias.checkpoint_id or 0].append(alias)
+    return dict(found)
+
+
+def mark_held(checkpoint: Checkpoint, *, also: Sequence[str] = ()) -> None:
+    """Bring the mark in a checkpoint's folder in line with the rows, and with names about to be given."""
+    folder = Path(checkpoint.path)
+    if checkpoint.removed_at is None and folder.is_dir():
+        # The folder may lie on a disk that only its own machine may write to.
+        with suppress(OSError):
+            checkpoints.hold(folder, names=sorted({*names_of(checkpoint), *also}))
+
+
+def is_marked_otherwise(checkpoint: Checkpoint, names: Sequence[str]) -> bool:
+    """Tell whether the mark on the disk is not what the rows say."""
+    return checkpoints.is_held(Path(checkpoint.path)) != bool(names)
