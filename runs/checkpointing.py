@@ -64,7 +64,8 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
     """Delete a checkpoint's files for good, and return the bytes that this freed.
 
     Raises:
-        ConflictError: when it is pinned, an alias points at it, it is gone, needed by another run, or its run is alive.
+        ConflictError: when it is pinned, gone, what an alias points at, needed by another run, or its run is
+            alive.
     """
     run, folder = checkpoint.run, Path(checkpoint.path)
     if checkpoint.removed_at or not checkpoint.on_disk:
@@ -217,7 +218,11 @@ def _other_holds(run: Run, repair: bool) -> Iterator[Finding]:
             continue
         if repair:
             mark_held(row)
-        what = f"is what {', '.join(names)} points at, but not marked so" if names else "is marked for an alias that is not there"
+        what = (
+            f"is what {', '.join(names)} points at, but not marked so"
+            if names
+            else "is marked for an alias that is not there"
+        )
         yield Finding(run.pk, row.step, what, repair)
 
 

@@ -115,7 +115,9 @@ def _refuse_needed_checkpoints(run: Run, doomed: list[Run]) -> None:
             hint=f"Unpin first: manage.py control unpin {run.pk} --step {steps[0]}.",
         )
     if held := names_of_runs(numbers):
-        named = _listed([f"{name} (step {checkpoint.step} of run {checkpoint.run_id})" for name, checkpoint in held[:5]])
+        named = _listed(
+            [f"{name} (step {checkpoint.step} of run {checkpoint.run_id})" for name, checkpoint in held[:5]]
+        )
         raise ConflictError(
             f"Run {run.pk} cannot go: a checkpoint of it is what {named} points at.",
             hint="Point the name elsewhere (manage.py promote) or let it go first.",

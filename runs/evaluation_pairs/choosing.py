@@ -10,7 +10,7 @@ MOST_DIGITS = 18
 
 
 def read_ids(query: Mapping[str, str]) -> list[int]:
-    """Read the numbers of two evaluations from ``ids=a,b``, or from ``a=`` and ``b=``; none where none is named.
+    """Read the numbers of two evaluations from ``ids=a,b`` or from ``a=`` and ``b=``; none where none stand.
 
     Raises:
         InvalidInputError: where they are not two different numbers.
@@ -25,7 +25,9 @@ def read_ids(query: Mapping[str, str]) -> list[int]:
             raise InvalidInputError(f"“{word[:40]}” is no number of an evaluation.", hint="Write ids=1,2.")
         numbers.append(int(word))
     if len(numbers) != 2:
-        raise InvalidInputError(f"Two evaluations are compared, and {len(words)} were named.", hint="Write ids=1,2.")
+        raise InvalidInputError(
+            f"Two evaluations are compared, and {len(words)} were named.", hint="Write ids=1,2."
+        )
     if numbers[0] == numbers[1]:
         raise InvalidInputError(f"Evaluation {numbers[0]} beside itself shows nothing.", hint="Name two.")
     return numbers
@@ -74,10 +76,10 @@ def notes_on(a: Evaluation, b: Evaluation) -> list[str]:
     """Say what differs that does not keep two evaluations from being compared, but should be known."""
     notes = []
     if (a.decoding, a.draws) != (b.decoding, b.draws):
-        notes.append("Their texts were drawn in different ways, so the difference is of model and decoding together.")
+        notes.append(
+            "Their texts were drawn in different ways, so the difference is of model and decoding together."
+        )
     if a.draws > 1 or b.draws > 1:
         notes.append("Where there are several texts a prompt, the commonest answer counts.")
-    for one in (a, b):
-        if one.superseded:
-            notes.append(f"Evaluation {one.pk} was overtaken by a resume.")
-    return notes
+    overtaken = [one.pk for one in (a, b) if one.superseded]
+    return notes + [f"Evaluation {pk} was overtaken by a resume." for pk in overtaken]

@@ -80,7 +80,10 @@ class BoardOut(Schema):
             overlapping=found.marked,
             unchecked=found.unchecked,
             entries=[EntryOut(**describe(entry)) for entry in found.entries],
-            **{name: getattr(board, name) for name in ("split", "grader", "grader_version", "decoding", "draws")},
+            **{
+                name: getattr(board, name)
+                for name in ("split", "grader", "grader_version", "decoding", "draws")
+            },
         )
 
 
@@ -91,7 +94,9 @@ class LeaderboardOut(Schema):
     content_hash: str
     other_contents: list[str] = Field(description="KEY@HASHPREFIX of contents with boards of their own")
     boards: list[BoardOut]
-    left_out: int = Field(description="boards beyond the most in one answer; narrow with split, grader or board")
+    left_out: int = Field(
+        description="boards beyond the most in one answer; narrow with split, grader or board"
+    )
 
 
 @leaderboard_router.get(
@@ -101,9 +106,13 @@ def leaderboard(
     request: HttpRequest,
     dataset: Annotated[str, Query(min_length=1, max_length=200, description="KEY, or KEY@HASHPREFIX")],
     split: Annotated[str, Query(max_length=16)] = "",
-    grader: Annotated[str | None, Query(max_length=60, description="its name; empty: before they were recorded")] = None,
+    grader: Annotated[
+        str | None, Query(max_length=60, description="its name; empty: before they were recorded")
+    ] = None,
     board: Annotated[str, Query(max_length=64, description="only the board of this code")] = "",
-    every: Annotated[bool, Query(alias="all", description="all evaluations, not only the best of each run")] = False,
+    every: Annotated[
+        bool, Query(alias="all", description="all evaluations, not only the best of each run")
+    ] = False,
     hide_overlap: Annotated[bool, Query(description="leave out what overlaps with training data")] = False,
     limit: Limit = 50,
     offset: Offset = 0,

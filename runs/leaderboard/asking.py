@@ -9,7 +9,7 @@ LONGEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The choices of a leaderboard: one split, grader or board, all evaluations, without overlap, the page."""
+    """The choices of a leaderboard: split, grader or board, all evaluations, without overlap, the page."""
 
     split: str = ""
     grader: str = ""

@@ -42,7 +42,14 @@ class Board:
     @property
     def code(self) -> str:
         """Name the board in an address: the beginning of a hash of what it holds apart."""
-        parts = [self.dataset.content_hash, self.split, self.grader, self.grader_version, self.draws, self.decoding]
+        parts = [
+            self.dataset.content_hash,
+            self.split,
+            self.grader,
+            self.grader_version,
+            self.draws,
+            self.decoding,
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:CODE_LENGTH]
 
     @property

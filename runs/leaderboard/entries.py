@@ -53,7 +53,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A page of a board: entries of ``count``; ``marked`` overlap with training data, ``hidden`` of them left out."""
+    """A page of a board: entries of ``count``.
+
+    ``marked`` evaluations overlap with training data, ``hidden`` of them are left out.
+    """
 
     board: Board
     entries: list[Entry]
@@ -73,7 +76,7 @@ def standing(
 ) -> Standing:
     """Read a page of a board: the best evaluation of each run, or with ``every`` all of them.
 
-    The best of a run is the one with the highest lower bound, so that none wins by few prompts; three queries.
+    The best of a run has the highest lower bound, so that none wins by few prompts. Three queries.
     """
     rows = _light(board)
     marked = sum(row.mark in MARKED for row in rows)

@@ -19,9 +19,11 @@ class Rank:
 def ranks(intervals: Sequence[tuple[float, float]]) -> list[Rank]:
     """Give each entry its places, by the intervals of all.
 
-    An entry is ahead of another where its lower bound lies above the other's upper bound. Two intervals that
-    touch are a tie. Overlapping intervals of the same prompts may still differ for sure: the paired test says.
+    An entry is ahead of another where its lower bound lies above the other's upper bound; two that touch are
+    a tie. Where intervals overlap two may still differ for sure on the same prompts: the paired test says.
     """
     lows, highs = sorted(low for low, _ in intervals), sorted(high for _, high in intervals)
     count = len(intervals)
-    return [Rank(count - bisect_right(lows, high) + 1, count - bisect_left(highs, low)) for low, high in intervals]
+    return [
+        Rank(count - bisect_right(lows, high) + 1, count - bisect_left(highs, low)) for low, high in intervals
+    ]

@@ -69,7 +69,9 @@ def leaderboard(request: HttpRequest, address: str) -> HttpResponse:
         "narrowed": len(chosen) < len(boards),
         "width": WIDTH,
         "alone": alone,
-        "aliases": Alias.objects.filter(scope=content.key).exclude(checkpoint=None).select_related("checkpoint"),
+        "aliases": Alias.objects.filter(scope=content.key)
+        .exclude(checkpoint=None)
+        .select_related("checkpoint"),
         "rules": AliasRule.objects.filter(scope=content.key),
         "moves": page_of(request, AliasMove.objects.filter(scope=content.key), key="moves", size=MOVES_SHOWN),
     }
@@ -89,7 +91,9 @@ def _content(address: str) -> tuple[Dataset, list[Dataset]]:
 def _wanted(board: Board, asked: Asked) -> bool:
     if asked.board:
         return board.code == asked.board
-    return (not asked.split or board.split == asked.split) and (not asked.grader or board.grader == asked.grader)
+    return (not asked.split or board.split == asked.split) and (
+        not asked.grader or board.grader == asked.grader
+    )
 
 
 def _show(board: Board, asked: Asked, *, alone: bool) -> Shown:

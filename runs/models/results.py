@@ -133,7 +133,9 @@ class Evaluation(models.Model):
         indexes = [
             # The worker asks every few seconds whether any waits to be looked at.
             models.Index(
-                fields=["id"], condition=Q(overlap__isnull=True, superseded=False), name="evaluations_unchecked"
+                fields=["id"],
+                condition=Q(overlap__isnull=True, superseded=False),
+                name="evaluations_unchecked",
             ),
             models.Index(fields=["dataset", "split", "superseded"], name="evaluations_of_content"),
         ]

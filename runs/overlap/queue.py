@@ -5,8 +5,8 @@ from typing import Final
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from runs.overlap.checking import check_waiting, claimable
 from runs.models import Run
+from runs.overlap.checking import check_waiting, claimable
 
 CLUSTER: Final = "housekeeping"
 LOOK: Final = "runs.tasks.look_at_evaluations"

@@ -94,7 +94,17 @@ class AliasAdmin(ReadOnlyAdmin):
 class AliasMoveAdmin(ReadOnlyAdmin):
     """Every move of every name."""
 
-    list_display = ("moved_at", "scope", "name", "from_run", "from_step", "to_run", "to_step", "moved_by_name", "why")
+    list_display = (
+        "moved_at",
+        "scope",
+        "name",
+        "from_run",
+        "from_step",
+        "to_run",
+        "to_step",
+        "moved_by_name",
+        "why",
+    )
     list_filter = ("name", "scope")
     search_fields = ("scope", "name", "why", "moved_by_name")
 
@@ -136,7 +146,17 @@ class RuleForm(forms.ModelForm[AliasRule]):
 class AliasRuleAdmin(ReadOnlyAdmin):
     """What names ask of a checkpoint, and which follow a metric; administrators change it."""
 
-    list_display = ("scope", "name", "metric", "split", "grader", "min_n", "min_accuracy", "overlap", "changed_at")
+    list_display = (
+        "scope",
+        "name",
+        "metric",
+        "split",
+        "grader",
+        "min_n",
+        "min_accuracy",
+        "overlap",
+        "changed_at",
+    )
     list_filter = ("name", "scope")
     form = RuleForm
 
@@ -155,5 +175,3 @@ class AliasRuleAdmin(ReadOnlyAdmin):
         rule, _ = set_rule(scope=data["scope"], name=data["name"], changes=changes, actor=request.user)
         obj.pk = rule.pk
         obj.refresh_from_db()
-
-

@@ -10,7 +10,15 @@ from runs.models import Alias, AliasMove, AliasRule
 from runs.promotion.moving import let_go, promote
 from runs.promotion.names import LONGEST_SCOPE, scope_of
 from runs.promotion.rules import drop_rule, set_rule
-from runs.promotion.schemas import AliasDropIn, AliasHistoryOut, AliasIn, AliasMoveOut, AliasOut, RuleIn, RuleOut
+from runs.promotion.schemas import (
+    AliasDropIn,
+    AliasHistoryOut,
+    AliasIn,
+    AliasMoveOut,
+    AliasOut,
+    RuleIn,
+    RuleOut,
+)
 from runs.selectors import find_checkpoint, get_run
 from tunix_site.auth import ADMIN, OPERATE, READ, require
 from tunix_site.roles import covers
@@ -32,7 +40,9 @@ def list_aliases(
     request: HttpRequest,
     scope: ScopeQuery = "",
     name: NameQuery = "",
-    run: Annotated[int | None, Query(ge=1, le=MAX_ROW_ID, description="whose checkpoints they point at")] = None,
+    run: Annotated[
+        int | None, Query(ge=1, le=MAX_ROW_ID, description="whose checkpoints they point at")
+    ] = None,
 ) -> list[AliasOut]:
     """List the names that point at checkpoints."""
     rows = Alias.objects.exclude(checkpoint=None).select_related("checkpoint")
@@ -116,7 +126,10 @@ def write_rule(request: HttpRequest, payload: RuleIn) -> RuleOut:
 
 
 @aliases_router.delete(
-    "aliases/rules/{scope}/{name}", response={204: None, **ERRORS}, auth=ADMIN, summary="Drop a rule of an alias"
+    "aliases/rules/{scope}/{name}",
+    response={204: None, **ERRORS},
+    auth=ADMIN,
+    summary="Drop a rule of an alias",
 )
 def delete_rule(request: HttpRequest, scope: str, name: str) -> Status[None]:
     """Let a name be moved by hand and without conditions again."""

@@ -1,24 +1,25 @@
 """Checkpoints by the names that point at them."""
 
+import re
+
 from runs.models import Alias, Checkpoint, Run
 from runs.models.promotion import NAME_PATTERN
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
-
-import re
 
 
 def checkpoint_named(run: Run, which: str) -> Checkpoint:
     """Find the checkpoint of a run that ``NAME`` or ``SCOPE:NAME`` points at.
 
     Raises:
-        ConflictError: where the name points at two checkpoints of the run, in two scopes, or its files are gone.
+        ConflictError: where two scopes have it on two checkpoints of the run, or its files are gone.
         InvalidInputError: for a text that can be no name.
         NotFoundError: naming the aliases that the run's checkpoints have.
     """
     scope, _, name = which.rpartition(":")
     if not re.match(NAME_PATTERN, name) or "\x00" in scope:
         raise InvalidInputError(
-            f"--checkpoint {which[:160]!r}: write latest, best, a step number or an alias (NAME or SCOPE:NAME)."
+            f"--checkpoint {which[:160]!r}: write latest, best, a step number or an alias.",
+            hint="An alias is NAME, or SCOPE:NAME where two scopes have it.",
         )
     there = Alias.objects.filter(checkpoint__run=run).select_related("checkpoint__run")
     found = there.filter(name=name, **({"scope": scope} if scope else {}))

@@ -75,8 +75,8 @@ def unmet_by(evaluation: Evaluation, rule: AliasRule) -> list[str]:
         unmet.append(f"it was graded on {evaluation.n} prompts, and at least {rule.min_n} are asked for")
     if rule.min_accuracy is not None and evaluation.interval_low < rule.min_accuracy:
         unmet.append(
-            f"{evaluation.correct} of {evaluation.n} answers are right, {evaluation.answer_accuracy:.1%}, with a "
-            f"lower bound of {evaluation.interval_low:.1%} where {rule.min_accuracy:.1%} is asked for"
+            f"{evaluation.correct} of {evaluation.n} answers are right, {evaluation.answer_accuracy:.1%}, "
+            f"with a lower bound of {evaluation.interval_low:.1%} where {rule.min_accuracy:.1%} is asked for"
         )
     return unmet + _unmet_overlap(evaluation, rule.overlap)
 
@@ -86,12 +86,8 @@ def _unmet_overlap(evaluation: Evaluation, asked: str) -> Sequence[str]:
     if asked == AliasRule.Overlap.ANY:
         return []
     if facts.mark == "unchecked":
-        return [
-            f"whether its prompts stand in the training data was not looked at "
-            f"(manage.py check_overlap {evaluation.pk})"
-        ]
-    if facts.mark == "unknown" and facts.why:
-        return [f"its training data are not wholly known: {facts.why}"]
+        command = f"manage.py check_overlap {evaluation.pk}"
+        return [f"whether its prompts stand in the training data was not looked at ({command})"]
     if facts.trace or facts.prompt or (facts.ngram and asked == AliasRule.Overlap.NONE):
         return [facts.words.rstrip(".")]
-    return []
+    return [f"its training data are not wholly known: {facts.why}"] if facts.why else []

@@ -1,4 +1,4 @@
-"""A checkpoint that a name points at stays: a mark on the disk tells the trainer, the rows tell everybody else."""
+"""A checkpoint that a name points at stays: a mark on the disk tells the trainer, rows tell all others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -44,7 +44,9 @@ class Moved:
         if checkpoint is None:
             return f"{self.alias} points at nothing now."
         where = f"step {checkpoint.step} of run {checkpoint.run_id}"
-        return f"{self.alias} points at {where}." if self.changed else f"{self.alias} already points at {where}."
+        return (
+            f"{self.alias} points at {where}." if self.changed else f"{self.alias} already points at {where}."
+        )
 
 
 def promote(
@@ -224,5 +226,3 @@ def _require_there(checkpoint: Checkpoint) -> None:
         raise ConflictError(f"{named} is no longer on the disk.")
     if row.superseded:
         raise ConflictError(f"{named} was overtaken by a resume.", hint="Choose one of the newer attempt.")
-
-

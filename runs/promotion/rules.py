@@ -61,7 +61,9 @@ def set_rule(
         rule.changed_by = actor if isinstance(actor, User) and actor.pk else None
         rule.save()
         detail = {field: getattr(rule, field) for field in FIELDS}
-        record_audit(actor=actor, action="alias.rule", target_type="alias", target_id=str(rule)[8:], detail=detail)
+        record_audit(
+            actor=actor, action="alias.rule", target_type="alias", target_id=str(rule)[8:], detail=detail
+        )
     return rule, follow(rule) if rule.metric else None
 
 
@@ -75,7 +77,9 @@ def drop_rule(*, scope: str, name: str, actor: Actor = None) -> None:
         deleted, _ = AliasRule.objects.filter(scope=scope, name=name).delete()
         if not deleted:
             raise NotFoundError(f"{scope[:100]}:{name[:40]} has no rule.")
-        record_audit(actor=actor, action="alias.rule_dropped", target_type="alias", target_id=f"{scope}:{name}")
+        record_audit(
+            actor=actor, action="alias.rule_dropped", target_type="alias", target_id=f"{scope}:{name}"
+        )
 
 
 def check_rule(rule: AliasRule) -> None:
@@ -87,14 +91,17 @@ def check_rule(rule: AliasRule) -> None:
     share = rule.min_accuracy
     if rule.metric and rule.metric not in METRICS:
         raise InvalidInputError(
-            f"metric: there is no {str(rule.metric)[:40]!r} to follow.", hint=f"Write one of {', '.join(METRICS)}."
+            f"metric: there is no {str(rule.metric)[:40]!r} to follow.",
+            hint=f"Write one of {', '.join(METRICS)}.",
         )
     if rule.split not in SPLITS:
         raise InvalidInputError(f"split: {str(rule.split)[:20]!r} is neither test nor train.")
     if not _GRADER.fullmatch(rule.grader):
         raise InvalidInputError(f"grader: {rule.grader[:60]!r} is no name of a grader.")
     if not _HASH.fullmatch(rule.content_hash):
-        raise InvalidInputError("content_hash: write 4 to 64 digits of a content's hash (0-9, a-f), or nothing.")
+        raise InvalidInputError(
+            "content_hash: write 4 to 64 digits of a content's hash (0-9, a-f), or nothing."
+        )
     if isinstance(rule.min_n, bool) or not isinstance(rule.min_n, int) or not 0 <= rule.min_n <= MOST_N:
         raise InvalidInputError(f"min_n: {str(rule.min_n)[:30]} is no number of prompts.")
     if share is not None and not (math.isfinite(share) and 0 <= share <= 1):

@@ -10,7 +10,9 @@ from runs.models import Alias, AliasMove, AliasRule
 from runs.promotion.names import LONGEST_SCOPE, LONGEST_WHY
 
 Scope = Annotated[str, Field(min_length=1, max_length=LONGEST_SCOPE, description="dataset key")]
-Name = Annotated[str, Field(min_length=1, max_length=40, description="for example best, production, or an own one")]
+Name = Annotated[
+    str, Field(min_length=1, max_length=40, description="for example best, production, or an own one")
+]
 Why = Annotated[str, Field(min_length=1, max_length=LONGEST_WHY, description="the reason, for the history")]
 
 
@@ -50,7 +52,9 @@ class AliasIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     run_id: Annotated[int, Field(ge=1, le=2**63 - 1)]
-    checkpoint: str = Field("latest", min_length=1, max_length=160, description="latest, best, a step or an alias")
+    checkpoint: str = Field(
+        "latest", min_length=1, max_length=160, description="latest, best, a step or an alias"
+    )
     name: Name
     scope: str = Field("", max_length=LONGEST_SCOPE, description="dataset key; empty: the run's own")
     why: Why
@@ -86,9 +90,7 @@ class AliasMoveOut(Schema):
     @classmethod
     def of(cls, row: AliasMove) -> "AliasMoveOut":
         """Describe a move."""
-        same = (
-            "scope name version from_run from_step to_run to_step evaluation why unmet moved_at"
-        )
+        same = "scope name version from_run from_step to_run to_step evaluation why unmet moved_at"
         return cls(**{name: getattr(row, name) for name in same.split()}, moved_by=row.moved_by_name)
 
 
@@ -131,7 +133,9 @@ class RuleIn(Schema):
     higher_is_better: bool | None = Field(None, description="default: as the metric means it")
     split: Literal["test", "train"] | None = None
     grader: str | None = Field(None, max_length=60, description="empty: any grader that is recorded")
-    content_hash: str | None = Field(None, max_length=64, description="beginning of a hash; empty: the newest")
+    content_hash: str | None = Field(
+        None, max_length=64, description="beginning of a hash; empty: the newest"
+    )
     min_n: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     min_accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="what the lower bound of the 95 % interval must reach"

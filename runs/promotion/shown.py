@@ -34,7 +34,11 @@ def shown_aliases(run: Run, rows: Sequence[Checkpoint]) -> ShownAliases:
     return ShownAliases(
         by_checkpoint=by_checkpoint,
         here=here,
-        moves=list((AliasMove.objects.filter(to_run=run.pk) | AliasMove.objects.filter(from_run=run.pk))[:MOVES_SHOWN]),
+        moves=list(
+            (AliasMove.objects.filter(to_run=run.pk) | AliasMove.objects.filter(from_run=run.pk))[
+                :MOVES_SHOWN
+            ]
+        ),
         rules=rules,
         proposed=sorted(names - {rule.name for rule in rules if rule.metric}),
         scope=scope,

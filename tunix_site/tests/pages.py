@@ -56,6 +56,8 @@ PAGES = [
     "/datasets/",
     "/benchmarks/",
     "/benchmarks/compare/",
+    "/leaderboard/",
+    "/evaluations/compare/",
     "/admin/",
     "/api/docs",
 ]

@@ -33,7 +33,9 @@ class Command(TunixCommand):
             metavar="FIELD=VALUE",
             help=f"what the name asks for; fields: {', '.join(FIELDS)}; may be repeated",
         )
-        add_flag(parser, "--no-rule", action="store_true", help="let the name be moved by hand, without conditions")
+        add_flag(
+            parser, "--no-rule", action="store_true", help="let the name be moved by hand, without conditions"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         scope, name = options["scope"], options["name"]
@@ -54,7 +56,9 @@ class Command(TunixCommand):
             return
         _, followed = set_rule(scope=scope, name=name, changes=changes)
         if followed is not None and followed.why:
-            self.say(f"{scope}:{name} stays where it is: {followed.why}; {followed.left_out} do not meet its rule.")
+            self.say(
+                f"{scope}:{name} stays where it is: {followed.why}; {followed.left_out} do not meet its rule."
+            )
 
     def _tell(self, scope: str, name: str, *, history: bool) -> dict[str, Any]:
         wanted = {key: value for key, value in (("scope", scope), ("name", name)) if value}
@@ -63,7 +67,9 @@ class Command(TunixCommand):
         moves = AliasMove.objects.filter(**wanted)[: MOVES_TOLD if history else 0]
         for row in aliases:
             who = row.moved_by_name or "itself"
-            where = f"run {row.checkpoint.run_id}, step {row.checkpoint.step}" if row.checkpoint else "nothing"
+            where = (
+                f"run {row.checkpoint.run_id}, step {row.checkpoint.step}" if row.checkpoint else "nothing"
+            )
             self.say(f"{row}: {where}, by {who} on {row.moved_at:%Y-%m-%d %H:%M}: {row.why}")
         if not aliases:
             self.say("No name points at a checkpoint.")

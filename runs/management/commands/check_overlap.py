@@ -49,12 +49,8 @@ class Command(TunixCommand):
             return list(rows.values_list("pk", flat=True))
         asked: list[int] = list(dict.fromkeys(options["evaluations"]))
         if not asked:
-            undone = [
-                pk
-                for pk, stored in rows.values_list("pk", "overlap")
-                if not stored or stored.get("state") != "done"
-            ]
-            return undone
+            stored = rows.values_list("pk", "overlap")
+            return [pk for pk, facts in stored if not facts or facts.get("state") != "done"]
         known = set(
             Evaluation.objects.filter(pk__in=[pk for pk in asked if 0 < pk < MOST_ID]).values_list(
                 "pk", flat=True

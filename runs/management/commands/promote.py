@@ -18,11 +18,15 @@ class Command(TunixCommand):
         super().add_arguments(parser)
         parser.add_argument("run_id", nargs="?", metavar="RUN", help="number of a training run")
         add_flag(parser, "--checkpoint", default="latest", metavar="latest|best|STEP|ALIAS")
-        add_flag(parser, "--as", dest="name", required=True, metavar="NAME", help="best, production, or an own one")
+        add_flag(
+            parser, "--as", dest="name", required=True, metavar="NAME", help="best, production, or an own one"
+        )
         add_flag(parser, "--scope", default="", metavar="KEY", help="dataset key; default: the run's own")
         add_flag(parser, "--why", required=True, metavar="TEXT", help="the reason, kept in the history")
         add_flag(parser, "--override", action="store_true", help="go over what the name's rule asks for")
-        add_flag(parser, "--let-go", action="store_true", help="point the name at nothing; needs --scope, no RUN")
+        add_flag(
+            parser, "--let-go", action="store_true", help="point the name at nothing; needs --scope, no RUN"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         name, scope, why = options["name"], options["scope"], options["why"]
