@@ -1,6 +1,6 @@
 """Aliases in the admin: where each points and every move to read, a form to promote, rules to write."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -16,8 +16,13 @@ from tunix_site.admin import ReadOnlyAdmin
 from tunix_site.errors import UserError
 from tunix_site.roles import covers, user_scope
 
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Any]  # generic in the stubs only
+else:
+    ModelForm = forms.ModelForm
 
-class PromoteForm(forms.ModelForm[Alias]):
+
+class PromoteForm(ModelForm):
     """Where a name is to point, and why."""
 
     override = forms.BooleanField(required=False, help_text="go over what the name's rule asks for (admin)")
@@ -109,7 +114,7 @@ class AliasMoveAdmin(ReadOnlyAdmin):
     search_fields = ("scope", "name", "why", "moved_by_name")
 
 
-class RuleForm(forms.ModelForm[AliasRule]):
+class RuleForm(ModelForm):
     """What a name asks for."""
 
     metric = forms.ChoiceField(

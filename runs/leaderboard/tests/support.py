@@ -38,7 +38,8 @@ def graded(run: Run, correct: int, n: int = 100, **facts: Any) -> Evaluation:
     values: dict[str, Any] = {
         "dataset": run.dataset, "split": "test", "step": 10, "attempt": 1, "grader": "auto",
         "grader_version": 1, "decoding": {"temperature": 0.0, "max_new_tokens": 256},
-        "overlap": clean(n), "loss": 0.5, "step_accuracy": 0.9, "right_with_invalid_step": 2, "seconds": 1.5, "generated_tokens": 1234,
+        "overlap": clean(n), "loss": 0.5, "step_accuracy": 0.9,
+        "right_with_invalid_step": 2, "seconds": 1.5, "generated_tokens": 1234,
         "created_at": timezone.now(), "final": False, **facts,
     }  # fmt: skip
     return Evaluation(

@@ -1,4 +1,4 @@
-"""Graded models side by side in the trials of all pages: boards, names on checkpoints, pairs of evaluations."""
+"""Graded models side by side in the trials of all pages: boards, names on checkpoints, pairs."""
 
 from django.urls import reverse
 

@@ -7,8 +7,8 @@ from runs.pages.tests.support import finished_run, forked_run, running_run, writ
 from runs.tests.support import make_run, release_device
 from tunix_site.tests.browser import WIDTHS
 from tunix_site.tests.e2e import scenes
-from tunix_site.tests.e2e.scenes_boards import board_pages
 from tunix_site.tests.e2e.audit import Audit
+from tunix_site.tests.e2e.scenes_boards import board_pages
 from tunix_site.tests.pages import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
