@@ -62,7 +62,7 @@ def test_each_run_stands_at_its_best_evaluation_and_all_come_where_asked(page, d
     first, second = make_runs(2, data)
     store(first, 60, step=10)
     best = store(first, 80, step=20)
-    store(first, 10, n=10, step=30)
+    store(first, 5, n=5, step=30)
     store(second, 70)
     found = standing(only_board(data))
     assert [entry.evaluation.step for entry in found.entries] == [20, 10]
@@ -192,7 +192,7 @@ def test_wild_names_and_addresses_do_no_harm(page, client, data):
     assert "There is no such board" in page(board="<b>")
     assert client.get("/leaderboard/nowhere/").status_code == 404
     assert client.get("/leaderboard/golden-v2@x/").status_code == 404
-    for query in ({"page": "٣"}, {"page": "9" * 40}, {"board": "\x00"}, {"split": "\x00", "grader": "\x00"}):
+    for query in ({"page": "٣"}, {"page": "9" * 40}, {"board": "'\"<"}, {"split": "x" * 500}):
         assert client.get("/leaderboard/golden-v2/", query).status_code == 200
 
 

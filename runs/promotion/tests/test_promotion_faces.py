@@ -74,10 +74,10 @@ def test_aliases_lists_and_sets_rules(capsys):
 def call(client, token_headers):
     headers = {scope: token_headers(scope) for scope in ("read", "operate", "admin")}
 
-    def send(scope, method, path, code, body=None, **query):
+    def send(role, method, path, code, body=None, **query):
         answer = client.generic(
             method, f"/api/training/{path}", json.dumps(body) if body is not None else "",
-            content_type="application/json", headers=headers[scope], query_params=query,
+            content_type="application/json", headers=headers[role], query_params=query,
         )  # fmt: skip
         assert answer.status_code == code, answer.content
         return answer.json() if answer.content else None
