@@ -1,6 +1,6 @@
 """The page of two evaluations beside each other."""
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -57,7 +57,7 @@ def _side(letter: str, row: Evaluation) -> dict[str, Any]:
 def _comparison(request: HttpRequest, a: Evaluation, b: Evaluation) -> dict[str, Any]:
     pairing: Pairing = pair_up(a, b)
     asked = request.GET.get("show", "")
-    show = cast(Show, asked) if asked in SHOWS else "changed"
+    show: Show = asked if asked in SHOWS else "changed"
     chosen = pairing.prompts(show)
     page = Paginator(chosen, PAIRS_A_PAGE).get_page(request.GET.get("page"))
     return {

@@ -88,7 +88,7 @@ def compared_decoding(raw: str) -> dict[str, Any]:
     return {name: value for name, value in sorted(stored.items()) if name not in NOT_COMPARED}
 
 
-def evaluations_here() -> QuerySet[Evaluation]:
+def evaluations_here() -> QuerySet[Any]:
     """List every evaluation that can stand on a board, with its decoding as ``drawn``, a text."""
     rows = Evaluation.objects.filter(superseded=False, dataset__isnull=False, n__gt=0)
     return rows.annotate(drawn=Cast("decoding", TextField())).order_by()

@@ -76,7 +76,7 @@ class AliasAdmin(ReadOnlyAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Tell the form whether this person may go over a rule."""
-        made = super().get_form(request, obj, change=change, **kwargs)
+        made: Any = super().get_form(request, obj, change=change, **kwargs)
         made.may_override = covers(user_scope(request.user), "admin")
         return made
 

@@ -45,6 +45,7 @@ def _none(run: Run, which: str, there: list[Alias]) -> NotFoundError:
     )
     listed = ", ".join(f"{row} (step {row.checkpoint.step})" for row in there if row.checkpoint)
     hints = [f"Its aliases are: {listed}." if listed else "No alias points at a checkpoint of this run."]
+    hints.append("Or write latest, best or a step number.")
     if elsewhere is not None and elsewhere.checkpoint is not None:
         hints.append(f"{elsewhere} points at run {elsewhere.checkpoint.run_id}.")
     return NotFoundError(f"{which} points at no checkpoint of run {run.pk}.", hint=" ".join(hints))

@@ -1,6 +1,5 @@
 """Whether a checkpoint meets what a name asks for, condition by condition."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -81,7 +80,7 @@ def unmet_by(evaluation: Evaluation, rule: AliasRule) -> list[str]:
     return unmet + _unmet_overlap(evaluation, rule.overlap)
 
 
-def _unmet_overlap(evaluation: Evaluation, asked: str) -> Sequence[str]:
+def _unmet_overlap(evaluation: Evaluation, asked: str) -> list[str]:
     facts = overlap_facts(evaluation.overlap)
     if asked == AliasRule.Overlap.ANY:
         return []

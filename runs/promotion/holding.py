@@ -1,6 +1,5 @@
 """A checkpoint that a name points at stays: a mark on the disk tells the trainer, rows tell all others."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,14 +17,6 @@ def names_of_runs(numbers: Iterable[int]) -> list[tuple[str, Checkpoint]]:
     """List what points at checkpoints of some runs."""
     rows = Alias.objects.filter(checkpoint__run__in=list(numbers)).select_related("checkpoint")
     return [(str(row), row.checkpoint) for row in rows.order_by("scope", "name") if row.checkpoint]
-
-
-def aliases_by_checkpoint(rows: Sequence[Checkpoint]) -> dict[int, list[Alias]]:
-    """Find what points at some checkpoints, with one query for all."""
-    found: dict[int, list[Alias]] = defaultdict(list)
-    for alias in Alias.objects.filter(checkpoint__in=[row.pk for row in rows]).order_by("scope", "name"):
-        found[alias.checkpoint_id or 0].append(alias)
-    return dict(found)
 
 
 def mark_held(checkpoint: Checkpoint, *, also: Sequence[str] = ()) -> None:

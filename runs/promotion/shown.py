@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from runs.models import Alias, AliasMove, AliasRule, Checkpoint, Run
-from runs.promotion.holding import aliases_by_checkpoint
 
 MOVES_SHOWN: Final = 20
 PROPOSED: Final = ("production", "candidate")
@@ -25,9 +24,11 @@ class ShownAliases:
 
 
 def shown_aliases(run: Run, rows: Sequence[Checkpoint]) -> ShownAliases:
-    """Gather what a page of a run's checkpoints shows of aliases, with four queries."""
-    by_checkpoint = aliases_by_checkpoint(rows)
+    """Gather what a page of a run's checkpoints shows of aliases, with three queries."""
     here = list(Alias.objects.filter(checkpoint__run=run).select_related("checkpoint"))
+    by_checkpoint: dict[int, list[Alias]] = {}
+    for alias in here:
+        by_checkpoint.setdefault(alias.checkpoint_id or 0, []).append(alias)
     scope = run.dataset.key if run.dataset else ""
     rules = list(AliasRule.objects.filter(scope=scope)) if scope else []
     names = {one.name for one in here} | {rule.name for rule in rules if not rule.metric} | set(PROPOSED)

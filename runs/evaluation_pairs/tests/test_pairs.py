@@ -1,5 +1,7 @@
 """Two evaluations on the same prompts: the test, the prompts that changed, and what cannot be compared."""
 
+from typing import Any
+
 import pytest
 
 from runs.compare.pairing import Paired
@@ -50,17 +52,18 @@ def ids_of(rows) -> str:
 
 
 def test_only_prompts_that_both_hold_are_counted(two):
-    pairing = pair_up(*two)
+    a, b = two
+    pairing = pair_up(a, b)
     assert pairing.counts == Paired(both_right=1, only_baseline=1, only_other=1, both_wrong=1)
     assert (pairing.only_a, pairing.only_b) == (1, 2)
     assert pairing.words == "Neither is ahead."
-    changed = in_full(*two, pairing, pairing.prompts("changed"))
+    changed = in_full(a, b, pairing, pairing.prompts("changed"))
     assert [(one.prompt, one.change) for one in changed] == [
         ("b", "right in a alone"),
         ("c", "right in b alone"),
     ]
-    assert [one.prompt for one in in_full(*two, pairing, pairing.prompts("lost"))] == ["b"]
-    assert [one.prompt for one in in_full(*two, pairing, pairing.prompts("gained"))] == ["c"]
+    assert [one.prompt for one in in_full(a, b, pairing, pairing.prompts("lost"))] == ["b"]
+    assert [one.prompt for one in in_full(a, b, pairing, pairing.prompts("gained"))] == ["c"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,7 @@ def test_changed_prompts_come_a_page_at_a_time(page):
     assert "p &lt; 0.0001" in page(ids)
 
 
-APART = {
+APART: dict[str, dict[str, Any]] = {
     "split": {"split": "train"},
     "grader": {"grader": "numeric", "grader_version": 1},
     "content": {"dataset": None},

@@ -6,9 +6,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from runs.forking import clone_run, fork_run
+from runs.ingest import ingest_attempt
 from runs.models import Checkpoint, Evaluation, Run, Sample
 from runs.overlap import checking
 from runs.overlap.checking import check, check_waiting
@@ -21,7 +23,6 @@ from runs.overlap.tests.support import LONG, asked, content, evaluated, fresh, k
 from runs.tests.support import (
     checkpoint_info,
     finish,
-    ingest_attempt,
     journal,
     make_run,
     release_device,
@@ -197,7 +198,7 @@ def test_what_waits_is_looked_at_once_and_the_newest_first():
 
 def test_what_another_process_looks_at_is_left_to_it_unless_it_died():
     found = trained_on(content("claims", trace("a")), [asked("a")])
-    Evaluation.objects.update(overlap={"state": "looking", "at": checking.timezone.now().timestamp()})
+    Evaluation.objects.update(overlap={"state": "looking", "at": timezone.now().timestamp()})
     assert check_waiting() == 0
     found.refresh_from_db()
     assert overlap_facts(found.overlap).mark == "unchecked"
@@ -219,7 +220,7 @@ def test_one_that_cannot_be_looked_at_holds_up_no_other(monkeypatch):
     assert check_waiting() == 2
     first.refresh_from_db()
     second.refresh_from_db()
-    assert first.overlap["mark"] == "prompts"
+    assert overlap_facts(first.overlap).mark == "prompts"
     assert overlap_facts(second.overlap).mark == "unchecked"
     assert checking.check_waiting() == 0
 

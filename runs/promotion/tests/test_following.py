@@ -41,7 +41,7 @@ def test_best_moves_when_its_metric_is_chosen_and_when_a_better_evaluation_is_st
     worse, better = grade(second, 5, 65), grade(second, 10, 90)
     follow_evaluation(worse)
     assert where() == (second.pk, 10)
-    newest = AliasMove.objects.first()
+    newest = AliasMove.objects.all()[0]
     assert (newest.moved_by_name, newest.evaluation) == ("", better.pk)
     assert newest.why.startswith("highest lower bound of the answer accuracy: 82.6%, evaluation")
 

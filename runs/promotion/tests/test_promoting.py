@@ -305,6 +305,7 @@ def test_promotions_at_the_same_moment_leave_one_consistent_chain(process_databa
     assert (moves[0].from_run, moves[0].from_step) == (None, None)
     for before, after in pairwise(moves):
         assert (after.from_run, after.from_step) == (before.to_run, before.to_step)
+    assert alias.checkpoint is not None
     assert (moves[-1].to_run, moves[-1].to_step) == (alias.checkpoint.run_id, alias.checkpoint.step)
     for row in Checkpoint.objects.all():
         mark_held(row)

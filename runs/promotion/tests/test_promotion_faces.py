@@ -152,7 +152,7 @@ def test_the_leaderboard_shows_names_rules_and_moves(client, viewer):
     set_rule(scope=SCOPE, name="best", changes={"metric": "interval_low"})
     client.force_login(viewer)
     text = page_text(client.get(f"/leaderboard/{SCOPE}/"))
-    assert "golden-v2:best" in text
+    assert "golden-v2:best since" in text
     assert "follows the highest" in text
     assert f"run {run.pk}, step 10" in text
 
