@@ -14,6 +14,7 @@ from runs.tests.support import finish, make_dataset, make_run, release_device, s
 
 def board_pages(name: str = "", *, runs: int = 14) -> dict[str, str]:
     """The addresses of boards with entries of every mark, and of a run with names on its checkpoints."""
+    release_device()
     data = make_dataset()
     marks = [clean(), clean(trace=3, prompt=2), clean(ngram=7), None, {"mark": "unknown", "why": name or "x"}]
     for number, run in enumerate(make_runs(runs, data)):
