@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from runs import services, supervisor
 from runs.devices import Device, find_device
-from runs.overlap.checking import check_waiting
 from runs.processes import hostname
-from runs.promotion.following import follow_evaluation
+from runs.promotion.following import look_and_follow
 from runs.queueing import queue_name
 
 # Which device the cluster of this process serves, by its key.
@@ -44,7 +43,7 @@ def adopt(attempt_id: int) -> str:
 
 def look_at_evaluations() -> str:
     """Look for the overlap of evaluations that wait for it, and let names follow what counts now."""
-    return f"{check_waiting(then=follow_evaluation)} evaluations looked at"
+    return f"{look_and_follow()} evaluations looked at"
 
 
 @contextlib.contextmanager

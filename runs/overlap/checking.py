@@ -55,8 +55,8 @@ def check_waiting(
         pk = todo.exclude(pk__in=refused).order_by("-pk").values_list("pk", flat=True).first()
         if pk is None:
             break
-        refused.add(pk)
         if not _claim(pk):
+            refused.add(pk)
             continue
         evaluation = Evaluation.objects.select_related("run__dataset", "run__parent", "dataset").get(pk=pk)
         _look(evaluation)

@@ -5,8 +5,7 @@ from typing import Final
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from runs.models import Run
-from runs.overlap.checking import check_waiting, claimable
+from runs.overlap.checking import claimable
 
 CLUSTER: Final = "housekeeping"
 LOOK: Final = "runs.tasks.look_at_evaluations"
@@ -20,10 +19,3 @@ def ask_where_waiting() -> bool:
         return False
     async_task(LOOK, cluster=CLUSTER, task_name="look-at-evaluations")
     return True
-
-
-def look_here(run: Run) -> int:
-    """Look at what a run made, at the end of a command that had no worker beside it."""
-    from runs.promotion.following import follow_evaluation
-
-    return check_waiting(rows=run.made_evaluations.filter(superseded=False), then=follow_evaluation)

@@ -32,6 +32,11 @@ def checkpoint_named(run: Run, which: str) -> Checkpoint:
     checkpoint = next(iter(checkpoints.values())).checkpoint
     if checkpoint is None or checkpoint.removed_at or not checkpoint.on_disk:
         raise ConflictError(f"What {which} points at is no longer on the disk of this machine.")
+    if checkpoint.superseded:
+        raise ConflictError(
+            f"What {which} points at was overtaken by a resume of run {run.pk}.",
+            hint="Promote a checkpoint of the newer attempt.",
+        )
     return checkpoint
 
 

@@ -2,10 +2,14 @@
 
 import logging
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import QuerySet
+
 from runs.models import Alias, AliasRule, Checkpoint, Evaluation
+from runs.overlap.checking import check_waiting
 from runs.overlap.facts import overlap_facts
 from runs.promotion.gates import speaking, unmet_by
 from runs.promotion.moving import move
@@ -35,11 +39,21 @@ class Followed:
     why: str = ""
 
 
-def follow_evaluation(evaluation: Evaluation) -> None:
-    """Let the names of an evaluation's dataset follow, after its overlap was stored; never raises."""
-    if evaluation.dataset is None:
-        return
-    for rule in AliasRule.objects.filter(scope=evaluation.dataset.key).exclude(metric=""):
+def look_and_follow(*, rows: QuerySet[Evaluation] | None = None, seconds: float = 25.0) -> int:
+    """Look for the overlap of evaluations that wait for it, then let names follow what counts now.
+
+    Gives how many were looked at.
+    """
+    looked_at: list[Evaluation] = []
+    check_waiting(seconds=seconds, rows=rows, then=looked_at.append)
+    follow_evaluations(looked_at)
+    return len(looked_at)
+
+
+def follow_evaluations(rows: Iterable[Evaluation]) -> None:
+    """Let the names of some evaluations' datasets follow, after their overlap was stored; never raises."""
+    scopes = {row.dataset.key for row in rows if row.dataset is not None}
+    for rule in AliasRule.objects.filter(scope__in=scopes).exclude(metric=""):
         try:
             follow(rule)
         except UserError as error:

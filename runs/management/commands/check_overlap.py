@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from runs.models import Evaluation
 from runs.overlap.checking import check
 from runs.overlap.facts import overlap_facts
-from runs.promotion.following import follow_evaluation
+from runs.promotion.following import follow_evaluations
 from tunix_site.commands import TunixCommand, add_flag
 from tunix_site.errors import NotFoundError
 
@@ -28,17 +28,18 @@ class Command(TunixCommand):
         if options["all"] and options["evaluations"]:
             raise CommandError("Name evaluations, or write --all; not both.", returncode=2)
         anew = bool(options["all"] or options["evaluations"])
-        results = []
+        results, looked_at = [], list[Evaluation]()
         for pk in self._numbers(options):
             rows = Evaluation.objects.select_related("run__dataset", "run__parent", "dataset")
             evaluation = rows.filter(pk=pk).first()
             if evaluation is None:
                 continue
             check(evaluation, anew=anew)
-            follow_evaluation(evaluation)
+            looked_at.append(evaluation)
             facts = overlap_facts(evaluation.overlap)
             self.say(f"Evaluation {pk} of run {evaluation.run_id}, step {evaluation.step}: {facts.words}")
             results.append({"evaluation": pk, "run_id": evaluation.run_id, **(evaluation.overlap or {})})
+        follow_evaluations(looked_at)
         if not results:
             self.say("Every evaluation is checked." if not options["all"] else "There is no evaluation.")
         return {"checked": len(results), "evaluations": results}

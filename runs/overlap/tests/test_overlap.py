@@ -17,9 +17,10 @@ from runs.overlap.checking import check, check_waiting
 from runs.overlap.facts import overlap_facts
 from runs.overlap.measure import COMMON_ABOVE, Search
 from runs.overlap.measure import Asked as Wanted
-from runs.overlap.queue import ask_where_waiting, look_here
+from runs.overlap.queue import ask_where_waiting
 from runs.overlap.sources import training_sources
 from runs.overlap.tests.support import LONG, asked, content, evaluated, fresh, kinds, trace, trained_on
+from runs.promotion.following import look_and_follow
 from runs.tests.support import (
     checkpoint_info,
     finish,
@@ -243,7 +244,7 @@ def test_the_task_looks_and_tells_how_many():
 def test_a_command_without_a_worker_looks_at_what_its_run_made():
     data = content("here", trace("a"))
     mine, other = trained_on(data, [asked("a")]), trained_on(data, [asked("b")])
-    assert look_here(mine.run) == 1
+    assert look_and_follow(rows=mine.run.made_evaluations.all()) == 1
     other.refresh_from_db()
     assert other.overlap is None
 

@@ -6,7 +6,7 @@ import pytest
 
 from runs.leaderboard.tests.support import clean
 from runs.models import Alias, AliasMove
-from runs.promotion.following import follow, follow_evaluation
+from runs.promotion.following import follow, follow_evaluations
 from runs.promotion.moving import promote
 from runs.promotion.rules import drop_rule, set_rule
 from runs.promotion.tests.support import at, grade, trained
@@ -39,7 +39,7 @@ def test_best_moves_when_its_metric_is_chosen_and_when_a_better_evaluation_is_st
     rule()
     assert where() == (first.pk, 10)
     worse, better = grade(second, 5, 65), grade(second, 10, 90)
-    follow_evaluation(worse)
+    follow_evaluations([worse])
     assert where() == (second.pk, 10)
     newest = AliasMove.objects.all()[0]
     assert (newest.moved_by_name, newest.evaluation) == ("", better.pk)
@@ -130,11 +130,11 @@ def test_a_name_that_follows_is_not_moved_by_hand_until_its_rule_is_dropped():
 
 def test_without_a_rule_nothing_moves_by_itself():
     run = trained()
-    follow_evaluation(grade(run, 5, 100))
+    follow_evaluations([grade(run, 5, 100)])
     assert not Alias.objects.exists()
 
 
 def test_an_evaluation_of_a_dataset_that_is_gone_or_none_is_no_trouble():
     run = trained()
-    follow_evaluation(grade(run, 5, 100, dataset=None))
+    follow_evaluations([grade(run, 5, 100, dataset=None)])
     assert not Alias.objects.exists()

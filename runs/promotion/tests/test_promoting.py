@@ -117,6 +117,9 @@ def test_a_checkpoint_is_found_by_its_name_and_an_unknown_name_tells_which_there
         with pytest.raises((InvalidInputError, NotFoundError)):
             find_checkpoint(run=run, which=odd)
     assert find_checkpoint(run=run, which="latest").step == 10
+    Checkpoint.objects.filter(run=run, step=5).update(superseded=True)
+    with pytest.raises(ConflictError, match="overtaken by a resume"):
+        find_checkpoint(run=run, which="production")
 
 
 def test_the_retention_of_a_training_keeps_what_a_name_points_at():
