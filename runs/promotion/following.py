@@ -118,4 +118,6 @@ def _why(rule: AliasRule, row: Evaluation, left_out: int) -> str:
     value = getattr(row, rule.metric)
     shown = f"{value:.4f}" if rule.metric == "loss" else f"{value:.1%}"
     text = f"{which} {what}: {shown}, evaluation {row.pk}, n = {row.n}, {overlap_facts(row.overlap).label}"
-    return f"{text}; {left_out} evaluations do not meet its rule" if left_out else text
+    if not left_out:
+        return text
+    return f"{text}; {left_out} {'does' if left_out == 1 else 'do'} not meet its rule"

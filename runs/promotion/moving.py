@@ -17,6 +17,7 @@ from tunix_site.errors import ConflictError, NotFoundError
 from tunix_site.services import record_audit
 
 ATTEMPTS: Final = 20
+LONGEST_WHO: Final = 150
 
 
 class GateError(ConflictError):
@@ -50,9 +51,16 @@ class Moved:
 
 
 def promote(
-    checkpoint: Checkpoint, *, name: str, scope: str, why: str, actor: Actor = None, override: bool = False
+    checkpoint: Checkpoint,
+    *,
+    name: str,
+    scope: str,
+    why: str,
+    actor: Actor = None,
+    who: str = "",
+    override: bool = False,
 ) -> Moved:
-    """Point ``SCOPE:NAME`` at a checkpoint.
+    """Point ``SCOPE:NAME`` at a checkpoint; ``who`` names somebody who has no account here.
 
     Whether ``actor`` may do so, and may ``override`` the name's gate, is for the caller to check.
 
@@ -79,12 +87,13 @@ def promote(
         scope=scope,
         why=check_why(why),
         actor=actor,
+        who=who,
         evaluation=judged.evaluation,
         unmet=judged.unmet,
     )
 
 
-def let_go(*, name: str, scope: str, why: str, actor: Actor = None) -> Moved:
+def let_go(*, name: str, scope: str, why: str, actor: Actor = None, who: str = "") -> Moved:
     """Let a name point at nothing; its history stays.
 
     Raises:
@@ -93,7 +102,7 @@ def let_go(*, name: str, scope: str, why: str, actor: Actor = None) -> Moved:
     reason = check_why(why)
     if not Alias.objects.filter(scope=scope, name=name).exclude(checkpoint=None).exists():
         raise NotFoundError(f"{scope[:100]}:{name[:40]} points at nothing.")
-    return move(None, name=name, scope=scope, why=reason, actor=actor)
+    return move(None, name=name, scope=scope, why=reason, actor=actor, who=who)
 
 
 def move(
@@ -103,6 +112,7 @@ def move(
     scope: str,
     why: str,
     actor: Actor = None,
+    who: str = "",
     evaluation: Evaluation | None = None,
     unmet: Sequence[str] = (),
 ) -> Moved:
@@ -116,7 +126,7 @@ def move(
         # Before the row: from here on the retention of a training at work leaves it alone.
         mark_held(checkpoint, also=[f"{scope}:{name}"])
     try:
-        before, moved = _try_to_move(checkpoint, name, scope, why, actor, evaluation, unmet)
+        before, moved = _try_to_move(checkpoint, name, scope, why, actor, who, evaluation, unmet)
     finally:
         if checkpoint is not None:
             mark_held(checkpoint)
@@ -131,6 +141,7 @@ def _try_to_move(
     scope: str,
     why: str,
     actor: Actor,
+    who: str,
     evaluation: Evaluation | None,
     unmet: Sequence[str],
 ) -> tuple[Checkpoint | None, Moved]:
@@ -141,7 +152,7 @@ def _try_to_move(
             return before, Moved(alias, changed=False)
         try:
             with transaction.atomic():
-                written = _write(alias, checkpoint, name, scope, why, actor, evaluation)
+                written = _write(alias, checkpoint, name, scope, why, actor, who, evaluation)
                 if written is not None:
                     _record(written, before, actor, unmet)
                     if checkpoint is not None:
@@ -162,6 +173,7 @@ def _write(
     scope: str,
     why: str,
     actor: Actor,
+    who: str,
     evaluation: Evaluation | None,
 ) -> Alias | None:
     """Write the alias where it still stands as it was seen; None where it does not."""
@@ -171,7 +183,7 @@ def _write(
         "evaluation": evaluation,
         "why": why,
         "moved_by": known,
-        "moved_by_name": known.get_username() if known else "",
+        "moved_by_name": known.get_username() if known else who[:LONGEST_WHO],
         "moved_at": timezone.now(),
     }
     if alias is None:

@@ -1,5 +1,6 @@
 """Point a name, such as production, at a checkpoint of a run; or let the name go."""
 
+from getpass import getuser
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -33,14 +34,27 @@ class Command(TunixCommand):
         if options["let_go"]:
             if options["run_id"] or not scope:
                 raise CommandError("--let-go needs --scope KEY and takes no RUN.", returncode=2)
-            moved = let_go(name=name, scope=scope, why=why)
+            moved = let_go(name=name, scope=scope, why=why, who=_who())
         elif options["run_id"] is None:
             raise CommandError("Name the run whose checkpoint is meant: promote RUN --as NAME.", returncode=2)
         else:
             run = get_run(run_id=options["run_id"])
             checkpoint = find_checkpoint(run=run, which=options["checkpoint"])
             moved = promote(
-                checkpoint, name=name, scope=scope_of(run, scope), why=why, override=options["override"]
+                checkpoint,
+                name=name,
+                scope=scope_of(run, scope),
+                why=why,
+                who=_who(),
+                override=options["override"],
             )
         self.say(moved.text)
         return {**AliasOut.of(moved.alias).model_dump(mode="json"), "changed": moved.changed}
+
+
+def _who() -> str:
+    """Name who sits at the command line: the account of the machine."""
+    try:
+        return f"{getuser()}, by command"
+    except (KeyError, OSError):
+        return "a command"

@@ -64,7 +64,7 @@ def test_evaluations_with_overlap_do_not_count_and_the_reason_says_how_many():
     grade(run, 5, 60)
     rule()
     assert where() == (run.pk, 5)
-    assert "1 evaluations do not meet its rule" in Alias.objects.get().why
+    assert "1 does not meet its rule" in Alias.objects.get().why
 
 
 def test_among_equals_the_present_one_stays_then_the_larger_then_the_earlier():

@@ -27,6 +27,7 @@ def test_the_command_promotes_and_lets_go(capsys):
         capsys, "promote", str(run.pk), "--checkpoint", "5", "--as", "production", "--why", "it is good"
     )
     assert (said["scope"], said["step"], said["changed"], said["why"]) == (SCOPE, 5, True, "it is good")
+    assert said["moved_by"].endswith(", by command")
     said = told(
         capsys, "promote", str(run.pk), "--checkpoint", "production", "--as", "candidate", "--why", "same"
     )
