@@ -100,6 +100,7 @@ def import_file(
     split: Literal["train", "test"] | None = None,
     keep_going: bool = False,
     map: Annotated[str, Field(max_length=2000, description="prompt=body,answer=target")] = "",
+    solve: Annotated[ShortText, Field(description="a generator family that writes the steps")] = "",
     source: ShortText = "",
     licence: Annotated[str, Field(max_length=100)] = "",
     file_name: ShortText = "upload",
@@ -120,6 +121,7 @@ def import_file(
         split=split,
         keep_going=keep_going,
         mapping=parse_mapping(map),
+        solve=solve,
         source=source,
         licence=licence,
     )

@@ -5,12 +5,18 @@ from typing import Any
 from django import forms
 
 from datasets_app.formats import FORMATS
+from datasets_app.generators import FAMILIES
 from datasets_app.imports.request import AUTO, ImportRequest, make_request, parse_mapping
 from datasets_app.imports.stored_upload import LARGEST_AT_ONCE
 
 
 def _formats() -> list[tuple[str, str]]:
     return [(AUTO, "by the records"), *((name, f"{name}: {one.SUMMARY}") for name, one in FORMATS.items())]
+
+
+def _families() -> list[tuple[str, str]]:
+    named = ((name, f"{name}: {one.summary}") for name, one in FAMILIES.items())
+    return [("", "as they stand in the file"), *named]
 
 
 class ImportForm(forms.Form):
@@ -24,6 +30,9 @@ class ImportForm(forms.Form):
     )
     mapping = forms.CharField(
         max_length=2000, required=False, help_text="field names, for example prompt=body,answer=target"
+    )
+    solve = forms.ChoiceField(
+        choices=_families, required=False, label="steps", help_text="or those that a generator family writes"
     )
     source = forms.CharField(max_length=200, required=False, help_text="for lines that do not say")
     licence = forms.CharField(max_length=100, required=False, help_text="for lines that do not say")
@@ -46,6 +55,7 @@ class ImportForm(forms.Form):
             split=given["split"] or None,
             keep_going=given["keep_going"],
             mapping=parse_mapping(given["mapping"]),
+            solve=given["solve"],
             source=given["source"],
             licence=given["licence"],
         )

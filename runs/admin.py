@@ -17,13 +17,14 @@ from runs.models import (
     Worker,
 )
 from runs.promotion.admin import AliasAdmin, AliasMoveAdmin, AliasRuleAdmin  # registers them
+from runs.recipes.admin import TrainsRecipes
 from tunix_site.admin import ReadOnlyAdmin
 
 __all__ = ["AliasAdmin", "AliasMoveAdmin", "AliasRuleAdmin"]
 
 
 @admin.register(Run)
-class RunAdmin(VerbPermissions, ReadOnlyAdmin):
+class RunAdmin(VerbPermissions, TrainsRecipes):
     """Runs with their progress; what can be done to them on the list and on the form."""
 
     list_display = (

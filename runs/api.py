@@ -15,7 +15,7 @@ from runs.listing.page import with_short_facts
 from runs.listing.search import search_condition
 from runs.logs import read_log
 from runs.models import Run
-from runs.recipes import write_recipe
+from runs.recipes.files import write_recipe
 from runs.schemas import (
     AttemptOut,
     CheckpointOut,

@@ -23,6 +23,7 @@ PASSED_ON = frozenset(
         "DATABASE_URL",
         "DATABASE_URL_FILE",
         "OMP_NUM_THREADS",
+        "GLIBC_TUNABLES",
         "NVIDIA_VISIBLE_DEVICES",
         "CUDA_HOME",
     ]

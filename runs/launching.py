@@ -108,6 +108,11 @@ def device_from_flags(options: dict[str, Any]) -> Device:
     return resolve_device(kind=options["device"], index=options["device_index"])
 
 
+def command_line() -> str:
+    """Give the command that this process was started with, as a shell reads it."""
+    return shlex.join(["manage.py", *sys.argv[1:]])
+
+
 def require_worker(run_what: str) -> None:
     """Raise a clear error where no worker would take the run up."""
     if not live_workers().exists():
@@ -124,7 +129,7 @@ class RunCommand(TunixCommand):
 
     def create_run(self, **facts: Any) -> Run:
         """Write a draft that remembers this command line; takes what `creating.create_run` takes."""
-        return create_run(origin=shlex.join(["manage.py", *sys.argv[1:]]), **facts)
+        return create_run(origin=command_line(), **facts)
 
     def carry_out(
         self,

@@ -112,8 +112,15 @@ def _blockwise(
     scale: float,
     soft_cap: float | None,
 ) -> jax.Array:
-    """Give each block of queries only the keys that one of them may see."""
-    time = q.shape[1]
+    """Give each block of queries only the keys that one of them may see.
+
+    Heads come before time in here, moved once: blocks then lie together, and nothing is transposed for
+    each of them.
+    """
+    batch, time, heads, head_size = q.shape
+    kv_heads = k.shape[2]
+    q = q.reshape(batch, time, kv_heads, heads // kv_heads, head_size).transpose(0, 2, 3, 1, 4)
+    k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
     # Without segments padding stretches a row beyond its trace, and nothing bounds what it sees.
     bounds = [bound for bound in (reach if segments is not None else None, window) if bound is not None]
     back = min([*bounds, time]) - 1
@@ -122,9 +129,34 @@ def _blockwise(
         end, first = min(start + size, time), max(0, start - back)
         mask = _visible(segments, start, end, first, window)
         parts.append(
-            attend(q[:, start:end], k[:, first:end], v[:, first:end], mask, scale=scale, soft_cap=soft_cap)
+            _mix(q[..., start:end, :], k[:, :, first:end], v[:, :, first:end], mask, scale, soft_cap)
         )
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+    mixed = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=3)
+    return mixed.transpose(0, 3, 1, 2, 4).reshape(batch, time, heads, head_size)
+
+
+def _mix(
+    q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array, scale: float, soft_cap: float | None
+) -> jax.Array:
+    """Attend with queries (B, K, G, Q, H) to keys and values (B, K, S, H).
+
+    The mask broadcasts to (B, K, G, Q, S). The sum that normalises divides the result instead of the
+    shares: H numbers a query, not S.
+    """
+    batch, kv_heads, group, queries, size = q.shape
+    # Products of plain batches of matrices: CPUs have a slow path for the gradients of any others.
+    q = q.reshape(batch * kv_heads, group * queries, size)
+    k, v = (x.reshape(batch * kv_heads, -1, size) for x in (k, v))
+    scores = jnp.einsum("nqh,nsh->nqs", q, k, preferred_element_type=jnp.float32) * scale
+    if soft_cap is not None:
+        scores = soft_cap * jnp.tanh(scores / soft_cap)
+    scores = scores.reshape(batch, kv_heads, group, queries, -1)
+    scores = jnp.where(mask, scores, _HIDDEN).reshape(batch * kv_heads, group * queries, -1)
+    # Whatever is taken off changes no share, so it has no gradient.
+    weights = jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
+    mixed = jnp.einsum("nqs,nsh->nqh", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
+    mixed = (mixed / jnp.sum(weights, axis=-1, keepdims=True)).astype(v.dtype)
+    return mixed.reshape(batch, kv_heads, group, queries, size)
 
 
 def _visible(segments: jax.Array | None, start: int, end: int, first: int, window: int | None) -> jax.Array:

@@ -12,7 +12,8 @@ import jax
 
 from training.errors import TrainingError
 from training.session import Session
-from training.traces import write_operations
+from training.trace_places import places_in
+from training.traces import write_summary
 
 # Python's garbage collector walks everything that JAX has built; after the first updates that
 # is all long-lived, and freezing it takes pauses of up to half a second out of long loops.
@@ -86,15 +87,15 @@ class Profile:
 
     def _tell(self, session: Session) -> None:
         try:
-            operations = write_operations(self._folder)
+            summary = write_summary(self._folder, places_in(session.program()))
         except TrainingError as error:
             # What was profiled is still there to be opened by other tools.
             session.recorder.log(f"Warning: {error}")
         else:
-            longest = operations[0].name if operations else "none"
+            longest = summary.places[0].name if summary.places else "none"
             session.recorder.log(
                 f"Profile of updates {self._first} to {session.step} written to {self._folder}; "
-                f"the longest operation: {longest}."
+                f"most time went into: {longest}."
             )
         session.meter.start()
 

@@ -55,6 +55,7 @@ class RMSNorm(nnx.Module):
         self.scale = nnx.Param(jnp.full((width,), 1.0 - self.offset))
         self.epsilon = shape.norm_epsilon
 
+    @jax.named_scope("norm")
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalise the last axis."""
         wide = x.astype(jnp.float32)
@@ -96,19 +97,20 @@ class Attention(nnx.Module):
     ) -> tuple[jax.Array, LayerCache]:
         """Mix x (B, T, D) over time; also return its keys and values."""
         q, k, v = self._project(x, turns)
-        mixed = causal_attention(
-            q,
-            k,
-            v,
-            self.implementation,
-            segments=segments,
-            reach=reach,
-            max_segments=max_segments,
-            window=self.window,
-            scale=self.shape.attention_scale,
-            soft_cap=self.shape.attention_soft_cap,
-        )
-        return self.out(mixed.reshape(*x.shape[:2], -1)), LayerCache(k, v)
+        with jax.named_scope("attention"):
+            mixed = causal_attention(
+                q,
+                k,
+                v,
+                self.implementation,
+                segments=segments,
+                reach=reach,
+                max_segments=max_segments,
+                window=self.window,
+                scale=self.shape.attention_scale,
+                soft_cap=self.shape.attention_soft_cap,
+            )
+        return self._join(mixed, x), LayerCache(k, v)
 
     def decode(
         self, x: jax.Array, turns: Rotations, positions: jax.Array, cache: LayerCache
@@ -127,8 +129,13 @@ class Attention(nnx.Module):
             scale=self.shape.attention_scale,
             soft_cap=self.shape.attention_soft_cap,
         )
-        return self.out(mixed.reshape(*x.shape[:2], -1)), cache
+        return self._join(mixed, x), cache
 
+    @jax.named_scope("projections")
+    def _join(self, mixed: jax.Array, x: jax.Array) -> jax.Array:
+        return self.out(mixed.reshape(*x.shape[:2], -1))
+
+    @jax.named_scope("projections")
     def _project(self, x: jax.Array, turns: Rotations) -> tuple[jax.Array, jax.Array, jax.Array]:
         size = self.shape.head_size
         q = self.q(x).reshape(*x.shape[:2], self.shape.heads, size)
@@ -151,6 +158,7 @@ class GatedMLP(nnx.Module):
             shape.mlp_width, shape.width, dtype=dtype, rngs=rngs, scale=(2 * shape.layers) ** -0.5
         )
 
+    @jax.named_scope("mlp")
     def __call__(self, x: jax.Array) -> jax.Array:
         """Transform each position of x (B, T, D) alone."""
         gate = self.gate(x)

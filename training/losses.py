@@ -67,6 +67,7 @@ def loss_chunk(wanted: int, vocabulary: int, tokens: int) -> int:
     return -(-tokens // -(-tokens // most))
 
 
+@jax.named_scope("loss")
 def chunked_cross_entropy(
     features: jax.Array,
     matrix: jax.Array,

@@ -172,6 +172,7 @@ class Transformer(nnx.Module):
             grown.append(cache)
         return self._logits(self.norm(x))[:, 0], grown
 
+    @jax.named_scope("embedding")
     def _embed(self, tokens: jax.Array) -> jax.Array:
         x = self.embedding[...][tokens].astype(self.dtype)
         # The factor is rounded to the type of the activations, as in the models trained with it.

@@ -134,6 +134,8 @@ PRESETS: Final[dict[str, ModelConfig]] = {
     "nano": ModelConfig(layers=1, width=32, heads=2, kv_heads=1, head_size=16, mlp_width=400),
     "tiny": ModelConfig(layers=2, width=128, heads=4, kv_heads=4, head_size=32, mlp_width=336),
     "small": ModelConfig(layers=4, width=256, heads=8, kv_heads=4, head_size=32, mlp_width=688),
+    # The size of nanoGPT's small model, with which arXiv 2307.03381 taught arithmetic.
+    "arithmetic-11m": ModelConfig(layers=6, width=384, heads=6, kv_heads=6, head_size=64, mlp_width=1024),
     "base": ModelConfig(layers=10, width=512, heads=8, kv_heads=4, head_size=64, mlp_width=1408),
     "gpt2-124m": ModelConfig(layers=12, width=768, heads=12, kv_heads=12, head_size=64, mlp_width=3456),
     "350m": ModelConfig(layers=24, width=1024, heads=16, kv_heads=16, head_size=64, mlp_width=3392),

@@ -136,6 +136,10 @@ class Session:
             }
         )
 
+    def program(self) -> str:
+        """Give the compiled update as text; empty where no update is left to be done."""
+        return "" if self.engine is None else str(self.engine.step.executable.as_text())
+
     def update(self) -> None:
         """Start the next update and prepare the batch after it while the device works."""
         batch = self.feed.at(self.step)

@@ -115,17 +115,18 @@ def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Updat
         sums, gradients = accumulated_gradients(
             part_loss, state.params, batch, micro_batches=batch.inputs.shape[0] // micro_batch
         )
-        norm = optax.tree.norm(gradients)
-        rate = assembly.schedule(state.step)
-        directions, optimizer = assembly.optimizer.update(gradients, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, optax.tree.scale(rate, directions))
-        average = state.average
-        if average is not None:
-            average = averaging.update(average, params, config.ema_decay)
-        sound = finite.all_finite(sums.objective, norm)
-        changed = finite.select(
-            sound, (params, optimizer, average), (state.params, state.optimizer, state.average)
-        )
+        with jax.named_scope("optimizer"):
+            norm = optax.tree.norm(gradients)
+            rate = assembly.schedule(state.step)
+            directions, optimizer = assembly.optimizer.update(gradients, state.optimizer, state.params)
+            params = optax.apply_updates(state.params, optax.tree.scale(rate, directions))
+            average = state.average
+            if average is not None:
+                average = averaging.update(average, params, config.ema_decay)
+            sound = finite.all_finite(sums.objective, norm)
+            changed = finite.select(
+                sound, (params, optimizer, average), (state.params, state.optimizer, state.average)
+            )
         skipped, in_row = finite.count(sound, state.skipped, state.skipped_in_row)
         report = (sums.loss, sums.weight, norm, rate, skipped, in_row)
         metrics = jnp.stack([jnp.asarray(value, jnp.float32) for value in report])

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.errors import TrainingError
+from training.trace_places import OTHER, Place, by_place
 
 OPERATIONS_NAME: Final = "operations.json"
+PLACES_NAME: Final = "places.json"
 OPERATIONS_KEPT: Final = 50
 # A trace of a few updates has some megabytes; what is larger holds too many updates to be read.
 MAX_TRACE_BYTES: Final = 1 << 30
@@ -29,24 +31,43 @@ type Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of the profiled updates: how often, its own time (s) without what it calls, and share."""
+    """An operation of the profiled updates: how often, its own time (s) without what it calls, and share.
+
+    ``place`` is the part of the update that it serves.
+    """
 
     name: str
     count: int
     seconds: float
     share: float
+    place: str = OTHER
 
 
-def write_operations(folder: Path) -> list[Operation]:
-    """Read the newest trace below a folder and write its longest operations beside it.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a trace comes to: its longest operations, and the time of each part of the update."""
+
+    operations: list[Operation]
+    places: list[Place]
+
+    def facts(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+
+def write_summary(folder: Path, places: Mapping[str, str]) -> Summary:
+    """Read the newest trace below a folder and write what it comes to beside it.
+
+    ``places`` maps operations to the parts that they serve (`training.trace_places.places_in`).
 
     Raises:
         TrainingError: when there is no trace, or none that can be read.
     """
-    operations = longest_operations(newest_trace(folder))
-    text = json.dumps([asdict(one) for one in operations], indent=1, ensure_ascii=False)
-    (folder / OPERATIONS_NAME).write_text(text + "\n", "utf-8")
-    return operations
+    summary = summarise(newest_trace(folder), places)
+    for name, rows in ((OPERATIONS_NAME, summary.operations), (PLACES_NAME, summary.places)):
+        text = json.dumps([asdict(one) for one in rows], indent=1, ensure_ascii=False)
+        (folder / name).write_text(text + "\n", "utf-8")
+    return summary
 
 
 def newest_trace(folder: Path) -> Path:
@@ -61,7 +82,7 @@ def newest_trace(folder: Path) -> Path:
     return traces[-1]
 
 
-def longest_operations(trace: Path) -> list[Operation]:
+def summarise(trace: Path, places: Mapping[str, str]) -> Summary:
     """Sum the operations' own times over all threads that carry them out, the longest first.
 
     Raises:
@@ -85,9 +106,14 @@ def longest_operations(trace: Path) -> list[Operation]:
                 own[name].append(microseconds / 1e6)
     except (OSError, EOFError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{trace} is no trace that can be read: {error!r}.") from error
-    total = sum(sum(times) for times in own.values()) or 1.0
-    rows = [Operation(name, len(times), sum(times), sum(times) / total) for name, times in own.items()]
-    return sorted(rows, key=lambda one: -one.seconds)[:OPERATIONS_KEPT]
+    sums = {name: sum(times) for name, times in own.items()}
+    total = sum(sums.values()) or 1.0
+    rows = [
+        Operation(name, len(own[name]), seconds, seconds / total, places.get(name, OTHER))
+        for name, seconds in sums.items()
+    ]
+    rows.sort(key=lambda one: -one.seconds)
+    return Summary(rows[:OPERATIONS_KEPT], by_place(sums.items(), places))
 
 
 def _workers(events: Iterable[Event]) -> set[tuple[Any, Any]]:

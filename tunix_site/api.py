@@ -27,6 +27,7 @@ from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
 from runs.promotion.api import aliases_router
+from runs.recipes.api import recipes_router
 from runs.samples.api import samples_router
 from tunix_site import __version__
 from tunix_site.auth import BY_METHOD
@@ -165,5 +166,6 @@ api.add_router("training", aliases_router)
 api.add_router("training", home_router)
 api.add_router("training", notes_router)
 api.add_router("training", log_search_router)
+api.add_router("training/recipes", recipes_router)
 api.add_router("workers", workers_router)
 api.add_router("devices", devices_router)

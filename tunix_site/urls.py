@@ -12,6 +12,7 @@ urlpatterns = [
     path("runs/", include("runs.urls")),
     path("datasets/", include("datasets_app.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),
+    path("recipes/", include("runs.recipes.urls")),
     path("workers/", include("runs.worker_urls")),
     path("leaderboard/", include("runs.leaderboard.urls")),
     path("evaluations/compare/", include("runs.evaluation_pairs.urls")),

@@ -10,7 +10,8 @@ import re
 from datasets_app.generators.draw import Draw
 from datasets_app.generators.family import Family
 
-_PROMPT = re.compile(r"([1-9][0-9]*)\+([1-9][0-9]*)")
+# Files of others also add zero, which is never drawn here.
+_PROMPT = re.compile(r"(0|[1-9][0-9]*)\+(0|[1-9][0-9]*)")
 _REVERSED = re.compile(r"reversed: ([0-9]{1,20})")
 _COLUMN = re.compile(r"A ([0-9]), C ([01])")
 

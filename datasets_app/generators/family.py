@@ -19,6 +19,8 @@ class Family[ProblemT, StateT](ABC):
     version: ClassVar[int]
     summary: ClassVar[str]
     step_type: ClassVar[str]
+    # What its answers are graded by unless somebody chooses; empty: by the usual grader.
+    grader: ClassVar[str] = ""
 
     @property
     @abstractmethod

@@ -166,6 +166,7 @@ class WordProblems(Family[list[Plan], tuple[int, ...]]):
     version = 1
     summary = "short stories about amounts with units; each step converts or works out one amount"
     step_type = "work_out"
+    grader = "normalised"
 
     @property
     def capacity(self) -> int:

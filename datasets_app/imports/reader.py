@@ -17,6 +17,7 @@ from datasets_app.imports.packed import damage_named, inner_name, open_file, unp
 from datasets_app.imports.parquet import parquet_items
 from datasets_app.imports.rejects import Refusal
 from datasets_app.imports.request import AUTO, ImportRequest
+from datasets_app.imports.solving import solved
 from datasets_app.publishing import Member, member_of
 from datasets_app.traces import TraceError, check_characters, validate_trace
 
@@ -146,7 +147,10 @@ class FileReader:
             return Refusal(item.line, item.offset, error.field, error.problem, item.raw)
 
     def _member(self, reading: Reading) -> Member:
-        record, request = reading.record, self.request
+        request = self.request
+        if request.solve:
+            reading = solved(reading, request.solve)
+        record = reading.record
         if len(record.steps) > self.limits.steps:
             raise TraceError("steps", f"{len(record.steps)} steps; at most {self.limits.steps} are allowed.")
         validate_trace(record)

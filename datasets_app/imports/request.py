@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from datasets_app.build_request import Text200
 from datasets_app.formats import FORMATS
+from datasets_app.generators import FAMILIES
 from datasets_app.keys import Key
 from tunix_site.errors import InvalidInputError
 
@@ -27,6 +28,9 @@ class ImportRequest(BaseModel):
     mapping: dict[str, str] = Field(
         default={}, description="field names: what the format calls it → the file's"
     )
+    solve: str = Field(
+        default="", description="the generator family that writes the steps; empty: they are as they stand"
+    )
     source: Text200 = Field(default="", description="where the traces come from, for lines that do not say")
     licence: Annotated[Text200, Field(max_length=100)] = Field(
         default="", description="their licence, for lines that do not say"
@@ -37,6 +41,13 @@ class ImportRequest(BaseModel):
     def _is_known(cls, name: str) -> str:
         if name != AUTO and name not in FORMATS:
             raise ValueError(f"there is no format {name!r}; formats: {AUTO}, {', '.join(FORMATS)}")
+        return name
+
+    @field_validator("solve")
+    @classmethod
+    def _is_a_family(cls, name: str) -> str:
+        if name and name not in FAMILIES:
+            raise ValueError(f"there is no family {name!r}; families: {', '.join(FAMILIES)}")
         return name
 
 

@@ -179,6 +179,7 @@ class Work:
             "container": self.reader.container,
             "format": self.format_name,
             "mapping": self.request.mapping,
+            "solve": self.request.solve,
             "split": self.request.split or f"the line's own, else {SPLIT_RULE}",
             "refused": self.outcome.refused,
             "added_to": self.base.content_hash if self.base else None,

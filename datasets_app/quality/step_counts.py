@@ -4,8 +4,9 @@ from collections import Counter
 from typing import Any
 
 from datasets_app.quality.findings import Findings
-from datasets_app.quality.steps import StepVerdicts, check_trace
+from datasets_app.quality.steps import check_trace
 from datasets_app.selectors import MemberTrace
+from training.grading.steps import StepVerdicts
 
 
 class StepCounts:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_app.quality.annotations import annotations_of, judge
 from datasets_app.quality.answers import answer_type, other_characters
-from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate
 from datasets_app.quality.duplicates import DuplicateFinder, NearPair, clusters
 from datasets_app.quality.lengths import LengthCounter, histogram, lengths_of, percentile
 from datasets_app.quality.steps import check_trace
 from datasets_app.quality.text import jaccard, runs_of, words_of
 from training.examples import TraceExample
+from training.grading.annotations import annotations_of, judge
+from training.grading.arithmetic import ArithmeticTextError, evaluate
 from training.rendering import completion_text, prompt_text
 from training.tokenizer import TOKENIZER
 

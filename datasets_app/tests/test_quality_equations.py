@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_app.quality import equations
-from datasets_app.quality.equations import equations_of
 from datasets_app.quality.reports import request_report
 from datasets_app.quality.steps import check_trace
 from datasets_app.tests.support_quality import member, published
+from training.grading import equations
+from training.grading.equations import equations_of
 
 
 def judged(text: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from runs.models import Run
-from training.traces import OPERATIONS_NAME
+from training.traces import OPERATIONS_NAME, PLACES_NAME
 
 FILES_SHOWN: Final = 100
 MAX_TABLE_BYTES: Final = 1 << 20
@@ -24,11 +24,15 @@ class ProfileFile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile on disk; ``operations`` are rows of name, count, seconds and share."""
+    """A profile on disk.
+
+    ``operations`` are rows of name, count, seconds, share and place, ``places`` of name, seconds and share.
+    """
 
     folder: Path
     files: list[ProfileFile]
     operations: list[dict[str, Any]] = field(default_factory=list)
+    places: list[dict[str, Any]] = field(default_factory=list)
 
 
 def profile_folder(run: Run) -> Path:
@@ -46,15 +50,19 @@ def find_profile(run: Run) -> Profile | None:
         files = [ProfileFile(str(path.relative_to(folder)), path.stat().st_size) for path in paths]
     except OSError:
         return None
-    return Profile(folder, files, _operations(folder / OPERATIONS_NAME)) if files else None
+    if not files:
+        return None
+    # A profile from before operations had places shows them without.
+    operations = [{"place": "", **row} for row in _rows(folder / OPERATIONS_NAME, {"name", "count"})]
+    return Profile(folder, files, operations, _rows(folder / PLACES_NAME, {"name"}))
 
 
-def _operations(table: Path) -> list[dict[str, Any]]:
+def _rows(table: Path, columns: set[str]) -> list[dict[str, Any]]:
     try:
         with table.open("rb") as file:
             rows = json.loads(file.read(MAX_TABLE_BYTES))
     except (OSError, ValueError):
         return []
-    wanted = {"name", "count", "seconds", "share"}
+    wanted = {*columns, "seconds", "share"}
     sound = rows if isinstance(rows, list) else []
     return [row for row in sound if isinstance(row, dict) and wanted <= row.keys()]

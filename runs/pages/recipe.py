@@ -8,7 +8,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs.models import Reproduction, Run
-from runs.recipes import how_to_get, verdict_on, write_recipe
+from runs.recipes.figures import measure
+from runs.recipes.files import verdict_on, write_recipe
+from runs.recipes.sources import how_to_get
 from runs.run_page import found_run, frame
 from runs.states import Kind, Status
 from runs.verdicts import in_words
@@ -37,6 +39,7 @@ def recipe(request: HttpRequest, run_id: int) -> HttpResponse:
         "recipe": recipe_text(run),
         "how_to_get": how_to_get(run.dataset) if run.dataset else "",
         "as_expected": verdict_on(run),
+        "figures": measure(run),
         **reproductions(run),
         "reproducible": is_reproducible(run),
     }

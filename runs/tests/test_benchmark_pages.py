@@ -13,7 +13,7 @@ from runs.states import Kind, Status
 from runs.templatetags.run_format import si
 from runs.tests.support import make_dataset, run_in
 from training.config import TrainConfig
-from training.traces import OPERATIONS_NAME
+from training.traces import OPERATIONS_NAME, PLACES_NAME
 from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
@@ -165,6 +165,10 @@ def test_a_profile_shows_its_files_and_longest_operations(page, tmp_path):
     assert "<script>alert" not in text
     assert "vm.trace.json.gz" in text
     assert "90.0 %" in text
+    (folder / PLACES_NAME).write_text('[{"name": "mlp, backward", "seconds": 1, "share": 0.25}]')
+    text = page(f"/benchmarks/{row.pk}/")
+    assert "mlp, backward" in text
+    assert "25.0 %" in text
     (folder / OPERATIONS_NAME).write_text("no json")
     assert "vm.trace.json.gz" in page(f"/benchmarks/{row.pk}/")
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +28,8 @@ from training.examples import TraceExample
 from training.planning import Planner
 from training.recorder import Recorder
 from training.step import to_device
-from training.traces import Operation, write_operations
+from training.trace_places import places_in
+from training.traces import Summary, write_summary
 
 # Batches kept on the device; longer benchmarks go through them again.
 MAX_BATCHES: Final = 32
@@ -92,9 +92,9 @@ def bench(
             times, state = _steady(held, state, steps)
             used = energy()
             memory = peak_memory(device.device)
-            operations: list[Operation] = []
+            profiled: Summary | None = None
             if profile_dir is not None:
-                state, operations = _profile(held, state, profile_dir)
+                state, profiled = _profile(held, state, profile_dir)
             record = describe(held, times, first=first, cache_hit=cache_hit)
             if parts:
                 record["parts"] = {
@@ -111,11 +111,8 @@ def bench(
                 prompts = [example.prompt for example in examples]
                 record["generation"] = time_generation(engine.assembly, state.params, prompts)
             record["memory"] = {**engine.plan.facts(), **memory}
-            if profile_dir is not None:
-                record["profile"] = {
-                    "steps": PROFILED_STEPS,
-                    "operations": [asdict(one) for one in operations],
-                }
+            if profiled is not None:
+                record["profile"] = {"steps": PROFILED_STEPS, **profiled.facts()}
             if counted is not None and used is not None:
                 record["energy"] = energy_facts(used - counted, record)
             record |= limit_facts(held, state, times)
@@ -158,15 +155,15 @@ def _batches_of_step(rows: AnyRows, config: TrainConfig, step: int) -> list[Batc
     return [rows.batch(indices)]
 
 
-def _profile(held: Bench, state: TrainState, folder: Path) -> tuple[TrainState, list[Operation]]:
+def _profile(held: Bench, state: TrainState, folder: Path) -> tuple[TrainState, Summary]:
     folder.mkdir(parents=True, exist_ok=True)
     with jax.profiler.trace(str(folder)):
         for number in range(PROFILED_STEPS):
             state, _ = held.engine.step(state, held.placed[number % len(held.placed)])
         wait(state.params)
-    operations = write_operations(folder)
+    summary = write_summary(folder, places_in(held.engine.step.executable.as_text()))
     held.recorder.log(f"Profile of {PROFILED_STEPS} updates written to {folder}.")
-    return state, operations
+    return state, summary
 
 
 def _entries(directory: Path | None) -> int:

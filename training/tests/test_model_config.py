@@ -23,6 +23,7 @@ def test_an_unknown_preset_is_named_with_the_known_ones():
         ("tiny", 423_040),
         ("small", 2_968_832),
         ("base", 29_635_072),
+        ("arithmetic-11m", 10_721_664),
         ("gpt2-124m", 124_081_920),
         ("350m", 351_065_088),
         ("1b", 973_678_592),

@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("jax")
 
 from training.tests.support import StopAfter, fast_config, run_training
-from training.traces import OPERATIONS_NAME
+from training.trace_places import SCOPES
+from training.traces import OPERATIONS_NAME, PLACES_NAME
 
 STEPS = 8
 
@@ -28,6 +29,8 @@ def test_a_window_is_traced_and_the_parameters_are_the_same(plain, tmp_path, cac
     rows = json.loads((folder / OPERATIONS_NAME).read_text())
     assert rows[0]["seconds"] > 0
     assert sum(row["share"] for row in rows) <= 1 + 1e-9
+    places = {row["name"].partition(",")[0] for row in json.loads((folder / PLACES_NAME).read_text())}
+    assert places >= set(SCOPES)
     last = min(window[1], STEPS)
     assert any(f"Profile of updates {window[0]} to {last} written" in line for line in recorder.messages)
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from training.errors import TrainingError
-from training.traces import OPERATIONS_NAME, longest_operations, newest_trace, write_operations
+from training.traces import OPERATIONS_NAME, PLACES_NAME, newest_trace, summarise, write_summary
 
 
 def named(pid, tid, thread, process="/host:CPU"):
@@ -42,7 +42,7 @@ CPU = [
 
 
 def test_an_operations_own_time_is_without_what_runs_within_it(tmp_path):
-    found = {one.name: one for one in longest_operations(write(tmp_path, CPU))}
+    found = {one.name: one for one in summarise(write(tmp_path, CPU), {}).operations}
     assert found.keys() == {"outer", "inner"}
     assert found["inner"].count == 3
     assert found["inner"].seconds == pytest.approx(100e-6)
@@ -52,14 +52,20 @@ def test_an_operations_own_time_is_without_what_runs_within_it(tmp_path):
 
 def test_where_there_is_a_card_its_streams_count_and_the_host_does_not(tmp_path):
     card = [*named(2, 3, "Stream #12(Compute)", "/device:GPU:0"), event("fusion_7", 5, 40, pid=2, tid=3)]
-    assert [one.name for one in longest_operations(write(tmp_path, CPU + card))] == ["fusion_7"]
+    assert [one.name for one in summarise(write(tmp_path, CPU + card), {}).operations] == ["fusion_7"]
 
 
-def test_the_table_is_written_beside_the_trace(tmp_path):
+def test_the_tables_are_written_beside_the_trace(tmp_path):
     write(tmp_path, CPU)
-    told = write_operations(tmp_path)
+    told = write_summary(tmp_path, {"inner": "mlp, forward"})
     kept = json.loads((tmp_path / OPERATIONS_NAME).read_text())
-    assert [row["name"] for row in kept] == [one.name for one in told] == ["inner", "outer"]
+    assert [row["name"] for row in kept] == [one.name for one in told.operations] == ["inner", "outer"]
+    assert [row["place"] for row in kept] == ["mlp, forward", "other"]
+    parts = json.loads((tmp_path / PLACES_NAME).read_text())
+    assert [(row["name"], round(row["share"], 3)) for row in parts] == [
+        ("mlp, forward", 0.667),
+        ("other", 0.333),
+    ]
 
 
 NO_TRACES = [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b'{"traceEvents": [1]}')]
@@ -70,7 +76,7 @@ def test_what_is_no_trace_is_refused_by_name(tmp_path, content):
     path = tmp_path / "a.trace.json.gz"
     path.write_bytes(content)
     with pytest.raises(TrainingError, match=r"a\.trace\.json\.gz is no trace"):
-        longest_operations(path)
+        summarise(path, {})
 
 
 def test_a_folder_without_a_trace_says_so(tmp_path):

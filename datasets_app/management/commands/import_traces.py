@@ -31,6 +31,13 @@ class Command(TunixCommand):
         add_flag(parser, "--split", choices=SPLITS, help="the side of all its traces")
         add_flag(parser, "--keep-going", action="store_true", help="take the good lines, name the others")
         add_flag(parser, "--map", metavar="A=B,…", default="", help="the format's field A is the file's B")
+        add_flag(
+            parser,
+            "--solve",
+            metavar="FAMILY",
+            default="",
+            help="let this generator family write the steps of each problem; the file's answers must agree",
+        )
         add_flag(parser, "--source", default="", help="where the traces come from")
         add_flag(parser, "--licence", default="", help="their licence")
         add_flag(parser, "--dry-run", action="store_true", help="show what would be imported; change nothing")
@@ -43,6 +50,7 @@ class Command(TunixCommand):
             split=options["split"],
             keep_going=options["keep_going"],
             mapping=parse_mapping(options["map"]),
+            solve=options["solve"],
             source=options["source"],
             licence=options["licence"],
         )

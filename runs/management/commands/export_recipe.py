@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from runs.recipes import write_recipe
+from runs.recipes.files import write_recipe
 from runs.selectors import get_run
 from tunix_site.commands import TunixCommand
 from tunix_site.errors import UserError

@@ -10,7 +10,9 @@ from runs import launching
 from runs.devices import require_jax
 from runs.evaluating import in_words
 from runs.models import Run
-from runs.recipes import Recipe, read_recipe, verdict_on
+from runs.recipes.figures import Measured, measure
+from runs.recipes.files import Recipe, verdict_on
+from runs.recipes.shipped import create_from, find_recipe
 from runs.resuming import ResumePlan, plan_resume
 from runs.states import Kind, Status
 from training.config import TrainConfig
@@ -39,7 +41,10 @@ class Command(launching.RunCommand):
         add_flag(parser, "--checkpoint-dir", type=Path, metavar="D", help="folder that gets D/<run>/<step>/")
         add_flag(parser, "--resume-from", metavar="latest|RUN|PATH", help="take an interrupted training up")
         add_flag(
-            parser, "--recipe", type=Path, metavar="FILE", help="repeat the training that a file describes"
+            parser,
+            "--recipe",
+            metavar="NAME|FILE",
+            help="train a recipe that comes with the project, or the one that a file describes",
         )
         add_flag(
             parser,
@@ -67,7 +72,7 @@ class Command(launching.RunCommand):
             raise CommandError("--profile-steps goes with a new training of --dataset.", returncode=2)
         if options["allow_inexact"] and options["resume_from"] is None:
             raise CommandError("--allow-inexact goes with --resume-from.", returncode=2)
-        recipe = read_recipe(options["recipe"]) if options["recipe"] else None
+        recipe = find_recipe(options["recipe"]) if options["recipe"] else None
         require_jax()
         if not (options["foreground"] or options["detach"]):
             launching.require_worker("the run")
@@ -116,18 +121,14 @@ class Command(launching.RunCommand):
             )
 
     def _follow_recipe(self, recipe: Recipe, options: dict[str, Any]) -> Run:
-        dataset = recipe.dataset()
-        if not recipe.expected:
+        if not (recipe.expected or recipe.figures):
             self.say("The recipe expects no certain end: it has none, or its config was changed.")
-        return self.create_run(
-            kind=Kind.TRAIN,
-            config=recipe.config,
+        return create_from(
+            recipe,
             device=launching.device_from_flags(options),
-            dataset=dataset,
-            total_steps=recipe.config.steps,
-            name=options["name"] or recipe.name,
-            params=recipe.params(),
+            name=options["name"],
             checkpoint_root=options["checkpoint_dir"],
+            origin=launching.command_line(),
         )
 
     def _config(self, options: dict[str, Any], base: TrainConfig | None) -> TrainConfig:
@@ -190,6 +191,8 @@ class Command(launching.RunCommand):
         evaluation = run.evaluations.filter(superseded=False).order_by("-final", "-step").first()
         if evaluation is not None:
             self.say(f"Held-out answers right: {in_words(evaluation)}.")
+        for one in measure(run):
+            self.say(f"{one.figure.metric}: expected {one.figure.words}; measured {_measured(one)}.")
         matches = verdict_on(run)
         if matches is not None:
             self.say("The parameters are " + ("" if matches else "NOT ") + "those that the recipe expects.")
@@ -213,8 +216,18 @@ def report(run: Run) -> dict[str, Any]:
         "device": run.device_kind,
         "checkpoint_dir": run.checkpoint_dir,
         "as_the_recipe_expects": verdict_on(run),
+        "figures": [
+            {**one.figure.model_dump(), "measured": one.value, "met": one.met} for one in measure(run)
+        ],
         "url": run.address,
     }
+
+
+def _measured(one: Measured) -> str:
+    if one.value is None:
+        return "nothing"
+    met = {True: ", as expected", False: ", NOT as expected", None: ""}[one.met]
+    return f"{one.value:.1%}{met}"
 
 
 def _window(text: str) -> list[int]:

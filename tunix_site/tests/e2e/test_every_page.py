@@ -32,12 +32,14 @@ NO_PAGES = {
     "datasets:make_report",
     "datasets:cancel_report",
     "workers:drain",
+    "recipes:train",
 }
 # Two pages are the same whatever the site holds.
 SAME = {"admin": "/admin/", "api-docs": "/api/docs"}
 LISTS = {path.strip("/").replace("/", "-") or "home": path for path in PAGES if path not in SAME.values()}
 ADMIN = {
     "admin-runs": "/admin/runs/run/",
+    "admin-recipe": "/admin/runs/run/recipe/",
     "admin-datasets": "/admin/datasets_app/dataset/",
     "admin-tokens": "/admin/tunix_site/apitoken/",
 }

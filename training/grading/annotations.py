@@ -7,9 +7,9 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localco
 from fractions import Fraction
 from typing import Literal
 
-from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate
+from training.grading.arithmetic import ArithmeticTextError, evaluate
 
-_ANNOTATION = re.compile(r"<<([^<>]*)>>")
+ANNOTATION = re.compile(r"<<([^<>]*)>>")
 _PLACES = re.compile(r"\.(\d+)")
 # Possessive, or a few hundred spaces would keep it busy for seconds.
 _PLAIN = re.compile(r"\s*+[$€]?+\s*+-?+\s*+[\d,]*+(?:\.\d*+)?+\s*+%?+\s*+")
@@ -44,7 +44,7 @@ class Annotation:
 def annotations_of(steps: Sequence[str]) -> Iterator[Annotation]:
     """Judge every annotation of a trace, in order."""
     for place, step in enumerate(steps):
-        for match in _ANNOTATION.finditer(step):
+        for match in ANNOTATION.finditer(step):
             yield judge(match[1], step=place)
 
 
@@ -70,7 +70,7 @@ def judge(text: str, *, step: int = 0) -> Annotation:
 
 def without_annotations(text: str) -> str:
     """Give a step as people read it."""
-    return _ANNOTATION.sub("", text)
+    return ANNOTATION.sub("", text)
 
 
 def written(value: Fraction) -> str:

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from datasets_app.models import Dataset
 from runs.models import Run
+from runs.recipes.figures import Figure
+from runs.recipes.sources import generated_facts, how_to_get
 from runs.states import Kind
 from training.config import HARMLESS_FIELDS, TrainConfig, make_config
 from training.errors import ConfigError
@@ -31,10 +33,19 @@ class _Table(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class Generated(_Table):
+    """What decides a generated dataset."""
+
+    generator: str
+    count: int
+    seed: int
+
+
 class _Data(_Table):
     key: str
     content_hash: str
     get: str = ""
+    generated: Generated | None = None
 
 
 class _Expected(_Table):
@@ -51,9 +62,11 @@ class _File(_Table):
     made_by: str = ""
     made_from_run: int = 0
     name: Annotated[str, Field(max_length=300)] = ""
+    about: Annotated[str, Field(max_length=2000)] = ""
     dataset: _Data
     config: dict[str, Any]
     expected: _Expected | None = None
+    figures: list[Figure] = []
     facts: dict[str, Any] = {}
 
 
@@ -62,7 +75,8 @@ class Recipe:
     """What a recipe file says.
 
     ``expected`` is what the run that it was made from came to; empty where the config was
-    changed since, for another recipe ends otherwise. ``sha256`` is over the file.
+    changed since, for another recipe ends otherwise. ``figures`` are shares that it should reach
+    on any machine. ``sha256`` is over the file.
     """
 
     config: TrainConfig
@@ -71,11 +85,15 @@ class Recipe:
     get_dataset: str
     sha256: str
     name: str = ""
+    about: str = ""
+    generated: Generated | None = None
     expected: Mapping[str, Any] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
 
     def params(self) -> dict[str, Any]:
         """Give what a run keeps of the recipe that it was made from."""
-        return {"recipe": {"sha256": self.sha256, "expected": dict(self.expected)}}
+        figures = [one.model_dump(mode="json") for one in self.figures]
+        return {"recipe": {"sha256": self.sha256, "expected": dict(self.expected), "figures": figures}}
 
     def dataset(self) -> Dataset:
         """Find the data of the recipe.
@@ -133,6 +151,7 @@ def write_recipe(run: Run) -> str:
         _line("content_hash", run.dataset.content_hash),
         "# How to get it.",
         _line("get", how_to_get(run.dataset)),
+        *_generated_lines(run.dataset),
         "",
         "[config]",
     ]
@@ -148,16 +167,9 @@ def write_recipe(run: Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def how_to_get(dataset: Dataset) -> str:
-    """Say how another machine comes to a dataset's content."""
-    made = dataset.recipe
-    if made.get("kind") == "generated":
-        return (
-            f"manage.py seed_dataset --dataset {made['generator']} "
-            f"--count {made['count']} --seed {made['seed']}"
-        )
-    source = f" (its source: {dataset.source})" if dataset.source else ""
-    return f"manage.py import_traces FILE --dataset {dataset.key}{source}"
+def _generated_lines(dataset: Dataset) -> list[str]:
+    facts = generated_facts(dataset)
+    return ["[dataset.generated]", *(_line(name, value) for name, value in facts.items())] if facts else []
 
 
 def config_hash(config: TrainConfig, *, fields: Collection[str] | None = None) -> str:
@@ -225,6 +237,9 @@ def parse_recipe(raw: bytes) -> Recipe:
         get_dataset=file.dataset.get,
         sha256=hashlib.sha256(raw).hexdigest(),
         name=file.name,
+        about=file.about,
+        generated=file.dataset.generated,
+        figures=tuple(file.figures),
         expected=expected.model_dump() if expected and expected.config_hash == as_written else {},
     )
 

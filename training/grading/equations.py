@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from datasets_app.quality.annotations import judge, without_annotations
-from datasets_app.quality.arithmetic import ArithmeticTextError, evaluate, numbers_in
+from training.grading.annotations import judge, without_annotations
+from training.grading.arithmetic import ArithmeticTextError, evaluate, numbers_in
 
 _NUMBER = r"(?>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d++)?|\d++(?:\.\d++)?|\.\d++)"
 _OPERAND = rf"(?:[$€]\ ?)?{_NUMBER}(?:\ ?%)?"

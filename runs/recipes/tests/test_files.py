@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from datasets_app.models import Dataset
 from datasets_app.services import seed_dataset
 from runs.models import Run
-from runs.recipes import config_hash, parse_recipe, verdict_on, write_recipe
+from runs.recipes.files import config_hash, parse_recipe, verdict_on, write_recipe
 from runs.states import Kind
 from runs.tests.support import fresh, make_dataset, make_run, manage, manage_json, with_jax
 from runs.tests.training_support import SMOKE
@@ -56,22 +56,24 @@ def test_a_changed_config_is_another_recipe_and_expects_nothing(run):
     assert recipe.expected == {}
 
 
+# Generated data have a seed too.
+SEED = f"# {TrainConfig.model_fields['seed'].description}\nseed = 0"
 BAD = [
     ("recipe_version = 1", "recipe_version = 9", "recipe_version is 9"),
     ("recipe_version = 1", "", "recipe_version: Field required"),
     ("recipe_version = 1", "recipe_version = 1\nsurprise = 2", "surprise: Extra inputs"),
     ("made_from_run = ", "made_from_run = 1.5 # ", "made_from_run: Input should be a valid integer"),
-    ("[dataset]", "[data]", "dataset: Field required"),
+    ("[dataset]", "[data]", "dataset.key: Field required"),
     ("content_hash = ", "hash = ", "dataset.content_hash: Field required"),
     ("[config]", "[konfig]", "config: Field required"),
-    ("seed = 0", "", "config lacks seed"),
-    ("seed = 0", "seed = -1", "seed: Input should be greater"),
-    ("seed = 0", "sead = 0\nseed = 0", "sead: Extra inputs"),
+    (SEED, "", "config lacks seed"),
+    (SEED, "seed = -1", "seed: Input should be greater"),
+    (SEED, "sead = 0\nseed = 0", "sead: Extra inputs"),
     ("recipe_version = 1", "recipe_version = true", "recipe_version is True"),
     ("steps = 10", "steps = true", "config.steps is true; it takes a whole number"),
     ("packing = true", 'packing = "no"', 'config.packing is "no"; it takes true or false'),
-    ("seed = 0", 'seed = "0"', "config.seed is"),
-    ("seed = 0", "seed = 0.0", "config.seed is 0.0; it takes"),
+    (SEED, 'seed = "0"', "config.seed is"),
+    (SEED, "seed = 0.0", "config.seed is 0.0; it takes"),
     ("final_loss = 0.25", "final_loss = nan", "expected.final_loss: Input should be a finite number"),
     ("[expected]", "[expected]\nstep = 'x'", "no TOML"),
     ("[dataset]", "[dataset", "no TOML"),

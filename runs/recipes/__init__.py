@@ -1,0 +1,1 @@
+"""Recipes: files that hold a whole training, those that are shipped, and what each expects."""
