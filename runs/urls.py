@@ -20,6 +20,7 @@ from runs.pages import (
     system,
 )
 from runs.playground import views as playground
+from runs.promotion import views as promotion
 from runs.samples import views as samples
 
 app_name = "runs"
@@ -53,5 +54,6 @@ urlpatterns = [
     path("<int:run_id>/log/<int:attempt>/", views_log.download, name="log"),
     path("<int:run_id>/fork/", views_checkpoints.fork, name="fork"),
     path("<int:run_id>/checkpoints/<int:pk>/", views_checkpoints.change, name="checkpoint"),
+    path("<int:run_id>/aliases/", promotion.change, name="aliases"),
     path("<int:run_id>/reproduce/", views_reproduce.reproduce, name="reproduce"),
 ]

@@ -9,6 +9,7 @@ from runs.tests.support import make_run, release_device
 from tunix_site.tests.browser import WIDTHS
 from tunix_site.tests.e2e import scenes
 from tunix_site.tests.e2e.audit import Audit
+from tunix_site.tests.e2e.scenes_boards import board_pages
 from tunix_site.tests.pages import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,6 +28,7 @@ NO_PAGES = {
     "runs:checkpoint",
     "runs:reproduce",
     "runs:stop-generation",
+    "runs:aliases",
     "datasets:cancel_import",
     "datasets:confirm_import",
     "datasets:make_report",
@@ -104,6 +106,7 @@ def test_every_page_with_data(site, audit, tmp_path):
         }
     )
     look.look(scenes.dataset_pages(old, new))
+    look.look(board_pages())
     look.page.context.clear_cookies()
     look.look({"login": "/accounts/login/"})
     missing = set(page_names(get_resolver().url_patterns)) - NO_PAGES - look.visited
@@ -120,6 +123,7 @@ def test_every_page_of_an_empty_site(audit):
             "list-no-match": "/runs/?q=name:nowhere",
             "list-wrong": "/runs/?q=stauts:x",
             "compare-one": f"/runs/compare/?ids={draft.pk}",
+            "pairs-none": "/evaluations/compare/",
         }
     )
 
@@ -139,7 +143,11 @@ def test_every_page_of_what_failed(site, audit, tmp_path):
     look.page.get_by_role("button", name="Delete…").click()
     look.page.get_by_role("button", name="Delete").wait_for()
     look.examine("confirm")
-    for name, path, status in (("404", "/no-such-page/", 404), ("run-404", "/runs/4711/", 404)):
+    for name, path, status in (
+        ("404", "/no-such-page/", 404),
+        ("run-404", "/runs/4711/", 404),
+        ("pairs-404", "/evaluations/compare/?ids=1,2", 404),
+    ):
         look.page.goto(path)
         look.examine(name)
         look.expect(status)
@@ -167,6 +175,7 @@ def test_every_page_of_a_huge_site(audit, tmp_path):
         }
     )
     look.look(scenes.dataset_pages(faulty, faulty))
+    look.look(board_pages(scenes.WILD[:200], runs=60))
 
 
 def test_the_pages_of_a_person_without_a_role(site, make_user):
