@@ -16,8 +16,11 @@ from runs.models import (
     Tag,
     Worker,
 )
+from runs.promotion.admin import AliasAdmin, AliasMoveAdmin, AliasRuleAdmin  # registers them
 from runs.recipes.admin import TrainsRecipes
 from tunix_site.admin import ReadOnlyAdmin
+
+__all__ = ["AliasAdmin", "AliasMoveAdmin", "AliasRuleAdmin"]
 
 
 @admin.register(Run)

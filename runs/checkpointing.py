@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from runs.listing.summaries import refresh_checkpoints
 from runs.models import Checkpoint, Run
+from runs.promotion.holding import is_marked_otherwise, mark_held, names_of
 from runs.services import Actor
 from runs.states import Kind, Status
 from runs.store import store_id
@@ -63,13 +64,19 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
     """Delete a checkpoint's files for good, and return the bytes that this freed.
 
     Raises:
-        ConflictError: when it is pinned, gone, needed by another run, or its run is alive.
+        ConflictError: when it is pinned, gone, what an alias points at, needed by another run, or its run is
+            alive.
     """
     run, folder = checkpoint.run, Path(checkpoint.path)
     if checkpoint.removed_at or not checkpoint.on_disk:
         raise ConflictError(f"{_named(checkpoint)} is no longer on the disk.")
     if checkpoint.pinned or checkpoints.is_pinned(folder):
         raise ConflictError(f"{_named(checkpoint)} is pinned.", hint="Unpin it first.")
+    if names := names_of(checkpoint):
+        raise ConflictError(
+            f"{_named(checkpoint)} is what {', '.join(names)} {'points' if len(names) == 1 else 'point'} at.",
+            hint="Point it elsewhere (manage.py promote) or let it go first.",
+        )
     if run.is_alive:
         raise ConflictError(
             f"Run {run.pk} is {run.status} and sees to its own checkpoints.", hint="Stop it first."
@@ -125,6 +132,7 @@ def check_checkpoints(*, run: Run | None, repair: bool, purge: bool) -> Report:
         report.findings += _rows_without_folder(one, repair and touch)
         report.findings += _folders_without_row(one, root, repair and touch)
         report.findings += _other_pins(one, repair and touch)
+        report.findings += _other_holds(one, repair and touch)
         if repair and touch:
             refresh_checkpoints(one.pk)
         for path in _discarded(root) if touch else []:
@@ -200,6 +208,22 @@ def _other_pins(run: Run, repair: bool) -> Iterator[Finding]:
             else "pinned on the disk, but not recorded"
         )
         yield Finding(run.pk, row.step, f"is {what}", repair)
+
+
+def _other_holds(run: Run, repair: bool) -> Iterator[Finding]:
+    """Find marks of aliases that only one side knows of; the rows say where aliases point."""
+    for row in Checkpoint.objects.filter(run=run, removed_at=None):
+        names = names_of(row)
+        if not row.on_disk or not is_marked_otherwise(row, names):
+            continue
+        if repair:
+            mark_held(row)
+        what = (
+            f"is what {', '.join(names)} points at, but not marked so"
+            if names
+            else "is marked for an alias that is not there"
+        )
+        yield Finding(run.pk, row.step, what, repair)
 
 
 def _folders_without_run() -> Iterator[Finding]:

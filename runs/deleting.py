@@ -19,6 +19,7 @@ from runs.models import (
     Sample,
 )
 from runs.own_files import SetAside
+from runs.promotion.holding import names_of_runs
 from runs.services import Actor, audit
 from runs.states import ENDED, Kind, Status
 from runs.store import store_id
@@ -39,8 +40,8 @@ def delete_run(run: Run, *, actor: Actor = None) -> int:
         The bytes that this freed.
 
     Raises:
-        ConflictError: while it is alive, has pinned checkpoints, is what another run came from or is to
-            start from, or lies on another host.
+        ConflictError: while it is alive, has pinned checkpoints or ones that an alias points at, is what
+            another run came from or is to start from, or lies on another host.
     """
     doomed = [run, *_dependants(run)]
     _refuse(doomed)
@@ -112,6 +113,14 @@ def _refuse_needed_checkpoints(run: Run, doomed: list[Run]) -> None:
         raise ConflictError(
             f"Run {run.pk} has a pinned checkpoint of {word} {named}.",
             hint=f"Unpin first: manage.py control unpin {run.pk} --step {steps[0]}.",
+        )
+    if held := names_of_runs(numbers):
+        named = _listed(
+            [f"{name} (step {checkpoint.step} of run {checkpoint.run_id})" for name, checkpoint in held[:5]]
+        )
+        raise ConflictError(
+            f"Run {run.pk} cannot go: a checkpoint of it is what {named} points at.",
+            hint="Point the name elsewhere (manage.py promote) or let it go first.",
         )
     starts_here = Q()
     for one in doomed:

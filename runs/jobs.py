@@ -47,6 +47,7 @@ class Job:
             Kind.EVALUATE: self._evaluate,
             Kind.GENERATE: self._generate,
             Kind.BENCH: self._bench,
+            Kind.PLAYGROUND: self._playground,
         }
         patiently(self._load_data)
         return work[self.run.kind]()
@@ -203,6 +204,14 @@ class Job:
         found = [asdict(text) for text in texts]
         # The first one also by itself, for readers that expect a single text.
         return {"status": "completed", "step": params["step"], "result": {**found[0], "texts": found}}
+
+    def _playground(self) -> dict[str, Any]:
+        from runs.playground.serving import Server
+        from training.serving import Models
+
+        selected = self._select_device()
+        self._record_provenance(selected)
+        return Server(self.run, self.attempt, self.recorder, Models(selected, cache_dir=_cache_dir())).serve()
 
     def _bench(self) -> dict[str, Any]:
         from training.bench import measure

@@ -14,6 +14,7 @@ from runs.devices import Device, resolve_device
 from runs.follow import Follower
 from runs.foreground import SupervisorThread
 from runs.models import Run
+from runs.promotion.following import look_and_follow
 from runs.reaper import reap_here
 from runs.selectors import live_workers
 from runs.states import Kind, Status
@@ -171,6 +172,8 @@ class RunCommand(TunixCommand):
             signal.signal(signal.SIGTERM, before)
         thread.join()
         _check(thread, run)
+        if not live_workers().exists():
+            look_and_follow(rows=run.made_evaluations.filter(superseded=False))
         return run
 
     def follow(self, run: Run) -> Run:

@@ -8,10 +8,11 @@ from django.db.models import Case, QuerySet, When
 from django.utils import timezone
 
 from runs.models import Checkpoint, Evaluation, Run, Sample, Worker
+from runs.promotion.finding import checkpoint_named
 from runs.states import INTERRUPTED, Kind
 from training.config import TrainConfig
 from training.retention import quality
-from tunix_site.errors import InvalidInputError, NotFoundError
+from tunix_site.errors import NotFoundError
 
 WORKER_FRESH_S = 20
 
@@ -66,17 +67,19 @@ def newest_interrupted_run(*, dataset_key: str | None) -> Run:
 
 
 def find_checkpoint(*, run: Run, which: str) -> Checkpoint:
-    """Find a checkpoint of a run that is still on disk: ``latest``, ``best`` or a step number.
+    """Find a checkpoint of a run that is still on disk: ``latest``, ``best``, a step number or an alias.
 
     ``best`` is what the run's ``best_metric`` says of the evaluation of that step, then the
-    lowest evaluation loss, then the later step.
+    lowest evaluation loss, then the later step. An alias is ``NAME``, or ``SCOPE:NAME`` where two scopes
+    have it; ``SCOPE:best`` is the alias of that name.
 
     Raises:
-        InvalidInputError: for a text that is none of the three.
-        NotFoundError: naming the steps that there are.
+        ConflictError: for an alias that could mean two checkpoints, or whose files are gone.
+        InvalidInputError: for a text that can be none of them.
+        NotFoundError: naming the steps or the aliases that there are.
     """
-    if which not in {"latest", "best"} and not which.isdecimal():
-        raise InvalidInputError(f"--checkpoint {which!r}: write latest, best or a step number.")
+    if which not in {"latest", "best"} and not (which.isascii() and which.isdecimal()):
+        return checkpoint_named(run, which)
     kept = [row for row in live_checkpoints(run=run) if row.on_disk]
     if not kept:
         raise NotFoundError(

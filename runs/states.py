@@ -28,6 +28,7 @@ class Kind(models.TextChoices):
     EVALUATE = "evaluate", "evaluation"
     GENERATE = "generate", "generation"
     BENCH = "bench", "benchmark"
+    PLAYGROUND = "playground", "playground"
     IMPORTED = "imported", "imported history"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from runs import services, supervisor
 from runs.devices import Device, find_device
 from runs.processes import hostname
+from runs.promotion.following import look_and_follow
 from runs.queueing import queue_name
 
 # Which device the cluster of this process serves, by its key.
@@ -38,6 +39,11 @@ def adopt(attempt_id: int) -> str:
     with _disowning():
         ended = supervisor.adopt(attempt_id)
     return f"attempt row {attempt_id}: {ended or 'nothing to adopt'}"
+
+
+def look_at_evaluations() -> str:
+    """Look for the overlap of evaluations that wait for it, and let names follow what counts now."""
+    return f"{look_and_follow()} evaluations looked at"
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ from runs.pages import (
     recipe,
     system,
 )
+from runs.playground import views as playground
+from runs.promotion import views as promotion
 from runs.samples import views as samples
 
 app_name = "runs"
@@ -38,6 +40,9 @@ urlpatterns = [
     path("<int:run_id>/samples/", samples.samples, name="samples"),
     path("<int:run_id>/evaluations/", evaluations.evaluations, name="evaluations"),
     path("<int:run_id>/evaluate/", asking.ask, name="evaluate"),
+    path("<int:run_id>/playground/", playground.playground, name="playground"),
+    path("<int:run_id>/playground/<int:number>/", playground.generation, name="generation"),
+    path("<int:run_id>/playground/<int:number>/stop/", playground.stop, name="stop-generation"),
     path("<int:run_id>/logs/", logs.logs, name="logs"),
     path("<int:run_id>/config/", config.config, name="config"),
     path("<int:run_id>/checkpoints/", checkpoints.checkpoints, name="checkpoints"),
@@ -51,5 +56,6 @@ urlpatterns = [
     path("<int:run_id>/log/<int:attempt>/", views_log.download, name="log"),
     path("<int:run_id>/fork/", views_checkpoints.fork, name="fork"),
     path("<int:run_id>/checkpoints/<int:pk>/", views_checkpoints.change, name="checkpoint"),
+    path("<int:run_id>/aliases/", promotion.change, name="aliases"),
     path("<int:run_id>/reproduce/", views_reproduce.reproduce, name="reproduce"),
 ]

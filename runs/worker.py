@@ -23,6 +23,7 @@ from runs.deliveries import leased_keys, offer_for_adoption, recall_all, recall_
 from runs.device_lock import DeviceLock, DeviceLockedError
 from runs.inventory import refresh_inventory
 from runs.models import Attempt, HostDevice, Worker
+from runs.overlap.queue import ask_where_waiting
 from runs.processes import boot_id, hostname, is_alive, started_at
 from runs.queueing import hand_out
 from runs.states import SUPERVISED
@@ -36,6 +37,7 @@ TICK_S = 1.0
 BEAT_S = 4.0
 REAP_S = 2.0
 INVENTORY_S = 5.0
+EVALUATIONS_S = 5.0
 ADOPT_AGAIN_S = 30.0
 LEAVE_S = 20.0
 
@@ -99,6 +101,7 @@ class WorkerProcess:
             (self._beat, BEAT_S),
             (self._reap, REAP_S),
             (self._drain if self.draining_since is not None else self._hand_out, 0.0),
+            (self._look_at_evaluations, EVALUATIONS_S),
         )
         for action, every in rounds:
             name, now = action.__name__, time.monotonic()
@@ -149,6 +152,10 @@ class WorkerProcess:
             if now >= self._offered.get(attempt.pk, 0.0):
                 self._offered[attempt.pk] = now + ADOPT_AGAIN_S
                 offer_for_adoption(attempt)
+
+    def _look_at_evaluations(self) -> None:
+        """Let the house-keeping cluster look at evaluations that nobody looked at yet."""
+        ask_where_waiting()
 
     def _drain(self) -> None:
         """Stop what this host trains, and leave when all of it has ended."""

@@ -3,7 +3,8 @@
 ``root/<step>/`` holds ``state/`` (Orbax) and ``metadata.json``, which lists size and SHA-256
 of every other file, and a hash of itself. The directory gets its name only when all of it is on the
 disk, so a number as name means complete; names with a leading dot are work in progress or set aside. An empty
-file ``.pinned`` beside the metadata keeps a checkpoint from being thinned out.
+file ``.pinned`` beside the metadata keeps a checkpoint from being thinned out, and so does ``.held``, which
+lists the names that point at it.
 Imports no JAX, so the site reads it too.
 """
 
@@ -12,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ PARTIAL_PREFIX: Final = ".partial-"
 ASIDE_PREFIX: Final = ".set-aside-"
 REMOVING_PREFIX: Final = ".removing-"
 PIN_NAME: Final = ".pinned"
+HELD_NAME: Final = ".held"
 # The entry of the metadata that holds the SHA-256 of all the others.
 _OWN_DIGEST: Final = "metadata_sha256"
 
@@ -228,6 +230,19 @@ def pin(step_dir: Path, *, pinned: bool) -> None:
         (step_dir / PIN_NAME).touch()
     else:
         (step_dir / PIN_NAME).unlink(missing_ok=True)
+
+
+def is_held(step_dir: Path) -> bool:
+    """Tell whether a name points at a checkpoint, so that it stays whatever the retention says."""
+    return (step_dir / HELD_NAME).exists()
+
+
+def hold(step_dir: Path, *, names: Sequence[str]) -> None:
+    """Write down which names point at a checkpoint; with none it is let go."""
+    if names:
+        (step_dir / HELD_NAME).write_text("".join(f"{name}\n" for name in names), "utf-8")
+    else:
+        (step_dir / HELD_NAME).unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

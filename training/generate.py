@@ -6,6 +6,7 @@ or somebody asked for a stop.
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +33,10 @@ BUCKETS_A_DOUBLING: Final = 4
 
 class StopRequestedError(Exception):
     """Somebody asked for a stop in the middle of generation or evaluation."""
+
+
+# Number of a text among those that are asked for, and how far it is.
+type OnText = Callable[[int, GeneratedText], None]
 
 
 class _Prompts(NamedTuple):
@@ -77,8 +82,12 @@ class Generator:
         decoding: Decoding,
         batch_size: int,
         should_stop: Callable[[], bool] = lambda: False,
+        on_text: OnText | None = None,
     ) -> list[GeneratedText]:
         """Write after each prompt until EOS or ``decoding.max_new_tokens``.
+
+        ``on_text`` hears after the first token and after each stretch how far each text is, by its
+        number in what is returned; it changes nothing of what is written.
 
         Returns ``decoding.samples`` texts a prompt, prompt by prompt. What is drawn for one
         depends on the seed and that prompt alone, not on the others or on ``batch_size`` (as
@@ -89,7 +98,12 @@ class Generator:
             StopRequestedError: as soon as ``should_stop`` is true.
         """
         batches = self.batches(
-            params, prompts, decoding=decoding, batch_size=batch_size, should_stop=should_stop
+            params,
+            prompts,
+            decoding=decoding,
+            batch_size=batch_size,
+            should_stop=should_stop,
+            on_text=on_text,
         )
         return [text for _, texts in batches for text in texts]
 
@@ -102,6 +116,7 @@ class Generator:
         batch_size: int,
         should_stop: Callable[[], bool] = lambda: False,
         skip: Container[int] = (),
+        on_text: OnText | None = None,
     ) -> Iterator[tuple[int, list[GeneratedText]]]:
         """Write as a call does, giving each batch as it is done, with the number of its first text.
 
@@ -123,11 +138,18 @@ class Generator:
                 continue
             part = slice(start, start + rows)
             batch = _pad(repeated[part], names[part], rows=rows, width=width)
-            written = self._write(params, batch, decoding=decoding, should_stop=should_stop)
+            tell = None if on_text is None else partial(_tell, on_text, start, len(repeated[part]))
+            written = self._write(params, batch, decoding=decoding, should_stop=should_stop, tell=tell)
             yield start, [_to_text(tokens) for tokens in written[: len(repeated[part])]]
 
     def _write(
-        self, params: Any, batch: _Prompts, *, decoding: Decoding, should_stop: Callable[[], bool]
+        self,
+        params: Any,
+        batch: _Prompts,
+        *,
+        decoding: Decoding,
+        should_stop: Callable[[], bool],
+        tell: Callable[[list[list[int]]], None] | None,
     ) -> list[list[int]]:
         limit, sampler = np.int32(decoding.max_new_tokens), make_sampler(decoding)
         placed = jax.device_put((batch, limit, sampler), self._assembly.device)
@@ -135,11 +157,11 @@ class Generator:
         while True:
             if should_stop():
                 raise StopRequestedError
+            if tell is not None:
+                tell(_written(progress))
             if bool(jnp.all(progress.done)):
-                break
+                return _written(progress)
             progress = self._continue(params, progress)
-        written, counts = jax.device_get((progress.written, progress.length))
-        return [row[:count].tolist() for row, count in zip(written, counts, strict=True)]
 
     def _prefill(
         self, params: Any, batch: _Prompts, limit: jax.Array, sampler: Sampler, *, room: int
@@ -214,9 +236,23 @@ def _take(progress: _Progress, logits: jax.Array) -> _Progress:
     return progress._replace(token=token, done=done, written=written, length=count)
 
 
+def _written(progress: _Progress) -> list[list[int]]:
+    """Fetch what each row has written so far."""
+    written, counts = jax.device_get((progress.written, progress.length))
+    return [row[:count].tolist() for row, count in zip(written, counts, strict=True)]
+
+
+def _ended(tokens: list[int]) -> bool:
+    return bool(tokens) and tokens[-1] == TOKENIZER.eos
+
+
 def _to_text(tokens: list[int]) -> GeneratedText:
-    ended = bool(tokens) and tokens[-1] == TOKENIZER.eos
-    return GeneratedText(TOKENIZER.decode(tokens), len(tokens), ended)
+    return GeneratedText(TOKENIZER.decode(tokens), len(tokens), _ended(tokens))
+
+
+def _tell(on_text: OnText, first: int, count: int, written: list[list[int]]) -> None:
+    for number, tokens in enumerate(written[:count], start=first):
+        on_text(number, GeneratedText(TOKENIZER.decode_begun(tokens), len(tokens), _ended(tokens)))
 
 
 def generate_text(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Phase = Literal["starting", "compiling", "training", "evaluating", "saving", "generating", "finished"]
+Phase = Literal["starting", "compiling", "training", "evaluating", "saving", "generating", "idle", "finished"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which checkpoints stay: the newest, the best, every so many steps, pinned ones and the final one.
+"""Which checkpoints stay: newest, best, every so many steps, pinned ones, ones with a name, the final one.
 
 Reads only what checkpoints say about themselves; imports no JAX.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from training.checkpoints import is_pinned, read_metadata, remove, step_dirs
+from training.checkpoints import is_held, is_pinned, read_metadata, remove, step_dirs
 from training.config import TrainConfig
 from training.errors import CheckpointError
 
@@ -68,6 +68,8 @@ def choose_kept(root: Path, retention: Retention) -> dict[Path, str]:
     for step, path in found:
         if is_pinned(path):
             kept.setdefault(path, "pinned")
+        if is_held(path):
+            kept.setdefault(path, "held")
         if retention.every and step % retention.every == 0:
             kept.setdefault(path, "milestone")
         try:
@@ -89,4 +91,9 @@ def choose_kept(root: Path, retention: Retention) -> dict[Path, str]:
 def thin_out(root: Path, retention: Retention) -> list[Removed]:
     """Delete all checkpoints that nothing keeps, and say what that freed."""
     kept = choose_kept(root, retention)
-    return [Removed(step, path, remove(path)) for step, path in reversed(step_dirs(root)) if path not in kept]
+    return [
+        Removed(step, path, remove(path))
+        for step, path in reversed(step_dirs(root))
+        # Somebody may have taken to one of them since they were chosen.
+        if path not in kept and not is_pinned(path) and not is_held(path)
+    ]

@@ -1,5 +1,6 @@
 """Bytes as tokens, with an end and a padding id of their own. Imports no JAX."""
 
+import codecs
 import hashlib
 import json
 from dataclasses import dataclass
@@ -30,6 +31,14 @@ class ByteTokenizer:
     def decode(self, tokens: list[int]) -> str:
         """Turn ids into text: PAD and EOS vanish, bytes that are no UTF-8 show as U+FFFD."""
         return bytes(token for token in tokens if token < 256).decode("utf-8", "replace")
+
+    def decode_begun(self, tokens: list[int]) -> str:
+        """Turn the first ids of a text into its beginning: a last character that has only begun is left out.
+
+        What later ids give begins with this, so that a text can be shown while it is written.
+        """
+        written = bytes(token for token in tokens if token < 256)
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(written)
 
     @property
     def hash(self) -> str:

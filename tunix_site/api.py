@@ -19,12 +19,16 @@ from runs.api_reproduce import reproduce_router
 from runs.benchmarks.api import benchmarks_router
 from runs.charts.api import charts_router
 from runs.evaluations.api import evaluations_router
+from runs.evaluation_pairs.api import pairs_router
 from runs.fleet import count_workers
 from runs.home.api import home_router
+from runs.leaderboard.api import leaderboard_router
 from runs.listing.api import router as listing_router
 from runs.metrics.api import metrics_router
 from runs.pages.api_logs import log_search_router
 from runs.pages.api_notes import notes_router
+from runs.playground.api import playground_router
+from runs.promotion.api import aliases_router
 from runs.recipes.api import recipes_router
 from runs.samples.api import samples_router
 from tunix_site import __version__
@@ -158,7 +162,11 @@ api.add_router("training", benchmarks_router)
 api.add_router("training", charts_router)
 api.add_router("training", samples_router)
 api.add_router("training", evaluations_router)
+api.add_router("training", playground_router)
 api.add_router("training", queue_router)
+api.add_router("training", leaderboard_router)
+api.add_router("training", pairs_router)
+api.add_router("training", aliases_router)
 api.add_router("training", home_router)
 api.add_router("training", notes_router)
 api.add_router("training", log_search_router)

@@ -31,3 +31,9 @@ class InvalidInputError(UserError):
     """A value is not allowed; the message names it."""
 
     status = 422
+
+
+class TooManyError(UserError):
+    """Asked too often, or for too much at once; the message says when to try again."""
+
+    status = 429

@@ -31,6 +31,11 @@ TUNIX_HTTPS = env.flag("TUNIX_HTTPS")
 TUNIX_TRUST_PROXY = env.flag("TUNIX_TRUST_PROXY")
 TUNIX_CPU_SLOTS = env.number("TUNIX_CPU_SLOTS", default=1, least=1, most=64)
 TUNIX_STOP_GRACE_SECONDS = env.number("TUNIX_STOP_GRACE_SECONDS", default=60, least=1, most=86_400)
+TUNIX_PLAYGROUND_SECONDS = env.number("TUNIX_PLAYGROUND_SECONDS", default=120, least=5, most=3600)
+TUNIX_PLAYGROUND_IDLE_SECONDS = env.number("TUNIX_PLAYGROUND_IDLE_SECONDS", default=60, least=0, most=3600)
+TUNIX_PLAYGROUND_LENGTH = env.number("TUNIX_PLAYGROUND_LENGTH", default=1024, least=1, most=131_072)
+TUNIX_PLAYGROUND_WAITING = env.number("TUNIX_PLAYGROUND_WAITING", default=4, least=2, most=1000)
+TUNIX_PLAYGROUND_PER_MINUTE = env.number("TUNIX_PLAYGROUND_PER_MINUTE", default=20, least=2, most=10_000)
 TUNIX_MAX_BODY_MB = env.number("TUNIX_MAX_BODY_MB", default=16, least=1, most=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = TUNIX_MAX_BODY_MB * 1024 * 1024
 # Uploads by forms go to a temporary file; none is larger than an import may be.

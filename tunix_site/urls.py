@@ -15,6 +15,8 @@ urlpatterns = [
     path("benchmarks/", include("runs.benchmark_urls")),
     path("recipes/", include("runs.recipes.urls")),
     path("workers/", include("runs.worker_urls")),
+    path("leaderboard/", include("runs.leaderboard.urls")),
+    path("evaluations/compare/", include("runs.evaluation_pairs.urls")),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),

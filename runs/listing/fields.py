@@ -121,7 +121,7 @@ _TRAINED: Final = Q(total_steps__gt=0)
 FIELDS: Final = [
     Field("status", "where it stands; also alive, active, ended, interrupted", "status:running,queued",
           one_of("status", [str(value) for value in Status.values], GROUPS)),
-    Field("kind", "train, evaluate, generate or bench", "kind:train",
+    Field("kind", "train, evaluate, generate, bench or playground", "kind:train",
           one_of("kind", [str(value) for value in Kind.values])),
     Field("id", "its number", "id:100..120", whole("pk", "the number of a run, or 100..120"),
           aliases=("run", "number"), ordered=True),

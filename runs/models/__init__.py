@@ -3,19 +3,26 @@
 from runs.models.host import DeviceLease, HostDevice, Worker
 from runs.models.metrics import MetricBucket
 from runs.models.organising import SavedView, Tag
+from runs.models.playground import Generation, PlaygroundSession
+from runs.models.promotion import Alias, AliasMove, AliasRule
 from runs.models.reproduction import Reproduction, Verdict
 from runs.models.results import Benchmark, Checkpoint, Evaluation, MetricPoint, Sample
 from runs.models.run import Attempt, Run
 
 __all__ = [
+    "Alias",
+    "AliasMove",
+    "AliasRule",
     "Attempt",
     "Benchmark",
     "Checkpoint",
     "DeviceLease",
     "Evaluation",
+    "Generation",
     "HostDevice",
     "MetricBucket",
     "MetricPoint",
+    "PlaygroundSession",
     "Reproduction",
     "Run",
     "Sample",

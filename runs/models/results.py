@@ -131,6 +131,15 @@ class Evaluation(models.Model):
                 fields=["made_by", "attempt", "step", "split", "final"], name="one_evaluation_a_step"
             )
         ]
+        indexes = [
+            # The worker asks every few seconds whether any waits to be looked at.
+            models.Index(
+                fields=["id"],
+                condition=Q(overlap__isnull=True, superseded=False),
+                name="evaluations_unchecked",
+            ),
+            models.Index(fields=["dataset", "split", "superseded"], name="evaluations_of_content"),
+        ]
 
     def __str__(self) -> str:
         return f"run {self.run_id}, step {self.step}: {self.correct}/{self.n}"

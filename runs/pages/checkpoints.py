@@ -10,10 +10,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
-from runs.models import Checkpoint, MetricPoint, Run
+from runs.models import Alias, Checkpoint, MetricPoint, Run
 from runs.pages.paging import page_of
+from runs.promotion.shown import ShownAliases, shown_aliases
 from runs.run_page import found_run, frame
 from tunix_site.auth import scope_required
+from tunix_site.roles import covers, user_scope
 
 STALL, WRITE = "system/checkpoint_stall", "system/checkpoint_time"
 
@@ -25,6 +27,7 @@ class CheckpointRow:
     checkpoint: Checkpoint
     stall: float | None
     write: float | None
+    aliases: Sequence[Alias] = ()
 
     @property
     def on_disk(self) -> bool:
@@ -40,10 +43,14 @@ def checkpoints(request: HttpRequest, run_id: int) -> HttpResponse:
     with_gone = request.GET.get("gone") == "1"
     rows = selectors.all_checkpoints(run=run) if with_gone else selectors.live_checkpoints(run=run)
     page = page_of(request, rows)
+    checkpoints_here = list(page.object_list)
+    aliases: ShownAliases = shown_aliases(run, checkpoints_here)
     context = {
         **frame(run, user=request.user, tab="checkpoints"),
         "page": page,
-        "rows": with_cost(run, list(page.object_list)),
+        "rows": with_cost(run, checkpoints_here, aliases),
+        "aliases": aliases,
+        "may_override": covers(user_scope(request.user), "admin"),
         "with_gone": with_gone,
         "totals": totals(run),
     }
@@ -61,7 +68,9 @@ def totals(run: Run) -> dict[str, Any]:
     )
 
 
-def with_cost(run: Run, rows: Sequence[Checkpoint]) -> list[CheckpointRow]:
+def with_cost(
+    run: Run, rows: Sequence[Checkpoint], aliases: ShownAliases | None = None
+) -> list[CheckpointRow]:
     """Give each checkpoint the seconds that it held up the training and that its writing took."""
     steps = [row.step for row in rows]
     points = MetricPoint.objects.filter(run=run, name__in=[STALL, WRITE], step__in=steps)
@@ -69,7 +78,13 @@ def with_cost(run: Run, rows: Sequence[Checkpoint]) -> list[CheckpointRow]:
         (name, step, attempt): value
         for name, step, attempt, value in points.values_list("name", "step", "attempt", "value")
     }
+    named = aliases.by_checkpoint if aliases else {}
     return [
-        CheckpointRow(row, cost.get((STALL, row.step, row.attempt)), cost.get((WRITE, row.step, row.attempt)))
+        CheckpointRow(
+            row,
+            cost.get((STALL, row.step, row.attempt)),
+            cost.get((WRITE, row.step, row.attempt)),
+            named.get(row.pk, ()),
+        )
         for row in rows
     ]

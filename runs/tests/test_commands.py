@@ -143,7 +143,9 @@ def test_settings_of_generation_that_cannot_be_end_with_2_and_one_line(flags, sa
 def test_a_run_without_a_checkpoint_cannot_be_graded():
     run = run_in(Status.COMPLETED)
     assert f"Run {run.pk} has no checkpoint on disk" in str(refused("evaluate", str(run.pk)))
-    assert "write latest, best or a step" in str(refused("evaluate", str(run.pk), "--checkpoint", "worst"))
+    assert "Or write latest, best or a step number" in str(
+        refused("evaluate", str(run.pk), "--checkpoint", "worst")
+    )
 
 
 def test_reaping_with_nothing_lost_says_so():

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from training.decoding import Decoding
 from training.device import probe, select_device
 from training.errors import DeviceError, TrainingError
 from training.evaluate import evaluate_checkpoint
-from training.generate import STRETCH, Generator, bucket, generate_text
+from training.generate import STRETCH, Generator, StopRequestedError, bucket, generate_text
 from training.rendering import prompt_text
 from training.tests.support import MemoryRecorder, chain_examples, check_chain, fast_config, run_training
 from training.tokenizer import TOKENIZER
@@ -251,3 +252,41 @@ def test_the_probe_lists_the_cpu_and_says_why_there_is_no_gpu():
 def test_a_gpu_that_is_not_there_is_refused_with_what_is():
     with pytest.raises(DeviceError, match=r"no gpu device here\. Found: cpu:0"):
         select_device("gpu")
+
+
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=80), DRAWN], ids=["greedy", "drawn"])
+def test_a_text_is_told_in_pieces_that_make_up_the_whole(generator, decoding):
+    _, generate, params = generator
+    prompts = ["1+2*3", "4*7-2", "9"]
+    told: dict[int, list[Any]] = {number: [] for number in range(3)}
+    whole = generate(
+        params,
+        prompts,
+        decoding=decoding,
+        batch_size=2,
+        on_text=lambda number, text: told[number].append(text),
+    )
+    assert whole == generate(params, prompts, decoding=decoding, batch_size=2)
+    assert max(len(pieces) for pieces in told.values()) >= 2
+    for number, text in enumerate(whole):
+        pieces = told[number]
+        assert pieces[0].tokens == 1
+        assert pieces[-1].tokens == text.tokens
+        for before, after in pairwise([*pieces, text]):
+            assert after.text.startswith(before.text)
+            assert after.tokens - before.tokens <= STRETCH
+
+
+def test_a_stop_between_two_stretches_keeps_what_was_told(generator):
+    _, generate, params = generator
+    told: list[str] = []
+    with pytest.raises(StopRequestedError):
+        generate(
+            params,
+            ["1+2*3"],
+            decoding=Decoding(max_new_tokens=200, temperature=1.0),
+            batch_size=1,
+            should_stop=lambda: bool(told),
+            on_text=lambda _, text: told.append(text.text),
+        )
+    assert len(told) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.checkpoints import METADATA_NAME, pin, seal, step_dirs
+from training.checkpoints import METADATA_NAME, hold, pin, seal, step_dirs
 from training.retention import Retention, choose_kept, quality, thin_out
 
 
@@ -81,3 +81,23 @@ def test_a_damaged_one_is_left_for_people_to_look_at(tmp_path):
 )
 def test_what_was_not_evaluated_is_no_candidate(evaluation):
     assert quality(evaluation, "eval/answer_accuracy", 5) is None
+
+
+def test_what_a_name_points_at_stays_also_where_it_got_the_name_while_others_are_removed(
+    tmp_path, monkeypatch
+):
+    for step in (5, 10, 15):
+        write(tmp_path, step)
+    hold(tmp_path / "5", names=["chain-v1:production"])
+    assert choose_kept(tmp_path, Retention(newest=1))[tmp_path / "5"] == "held"
+    assert (tmp_path / "5" / ".held").read_text() == "chain-v1:production\n"
+    hold(tmp_path / "5", names=[])
+
+    def name_late(root, retention):
+        kept = choose_kept(root, retention)
+        hold(tmp_path / "10", names=["chain-v1:best"])
+        return kept
+
+    monkeypatch.setattr("training.retention.choose_kept", name_late)
+    thin_out(tmp_path, Retention(newest=1))
+    assert left(tmp_path) == [15, 10]

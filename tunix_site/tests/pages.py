@@ -57,6 +57,8 @@ PAGES = [
     "/datasets/",
     "/benchmarks/",
     "/benchmarks/compare/",
+    "/leaderboard/",
+    "/evaluations/compare/",
     "/admin/",
     "/api/docs",
 ]

@@ -24,7 +24,7 @@ class Command(launching.RunCommand):
         super().add_arguments(parser)
         parser.add_argument("run_id", metavar="RUN", help="number of a training run")
         parser.add_argument("--prompt", required=True, metavar="TEXT")
-        parser.add_argument("--checkpoint", default="latest", metavar="latest|best|STEP")
+        parser.add_argument("--checkpoint", default="latest", metavar="latest|best|STEP|ALIAS")
         for name, field in Decoding.model_fields.items():
             kind = field.annotation
             add_flag(

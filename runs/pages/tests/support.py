@@ -31,7 +31,7 @@ TABS = (
     "recipe/",
 )  # fmt: skip
 # With those that packages of their own make.
-EVERY_TAB = (*TABS, "charts/", "samples/")
+EVERY_TAB = (*TABS, "charts/", "samples/", "playground/")
 NOTES = (
     "# What it shows\n\nThe **loss** falls; see [run 1](/runs/1/).\n\n- first\n- second\n\n"
     "| a | b |\n|--|--|\n| 1 | 2 |\n"

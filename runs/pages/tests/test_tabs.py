@@ -49,7 +49,7 @@ BUDGETS = {
     "evaluations/": FRAME + 4,
     "logs/": FRAME + 1,
     "config/": FRAME,
-    "checkpoints/": FRAME + 4,
+    "checkpoints/": FRAME + 7,
     "attempts/": FRAME + 4,
     "system/": FRAME + 5,
     "provenance/": FRAME,

@@ -4,10 +4,12 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from runs.pages.tests.support import finished_run, forked_run, running_run, written_run
+from runs.playground.tests.support import put
 from runs.tests.support import make_run, release_device
 from tunix_site.tests.browser import WIDTHS
 from tunix_site.tests.e2e import scenes
 from tunix_site.tests.e2e.audit import Audit
+from tunix_site.tests.e2e.scenes_boards import board_pages
 from tunix_site.tests.pages import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -25,6 +27,8 @@ NO_PAGES = {
     "runs:log",
     "runs:checkpoint",
     "runs:reproduce",
+    "runs:stop-generation",
+    "runs:aliases",
     "datasets:cancel_import",
     "datasets:confirm_import",
     "datasets:make_report",
@@ -77,6 +81,7 @@ def test_every_page_with_data(site, audit, tmp_path):
     scenes.listed_runs()
     first, second, *_ = scenes.benchmarks(3)
     refused = scenes.refused_import(tmp_path)
+    written = put(finished, text="a", state="done")
     at_work = scenes.site_at_work()
     release_device()
     look.look(LISTS | ADMIN | SAME)
@@ -89,6 +94,7 @@ def test_every_page_with_data(site, audit, tmp_path):
             "run-fork-form": f"/runs/{finished.pk}/fork/?step=40",
             "run-generation": f"/runs/{written_run().pk}/",
             **scenes.evaluation_pages(finished),
+            "run-playground-text": f"/runs/{finished.pk}/playground/{written.pk}/",
             "run-at-work": f"/runs/{at_work.pk}/",
             "run-live": f"/runs/{running_run().pk}/",
             "fork": f"/runs/{forked.pk}/",
@@ -101,6 +107,7 @@ def test_every_page_with_data(site, audit, tmp_path):
         }
     )
     look.look(scenes.dataset_pages(old, new))
+    look.look(board_pages())
     look.page.context.clear_cookies()
     look.look({"login": "/accounts/login/"})
     missing = set(page_names(get_resolver().url_patterns)) - NO_PAGES - look.visited
@@ -117,6 +124,7 @@ def test_every_page_of_an_empty_site(audit):
             "list-no-match": "/runs/?q=name:nowhere",
             "list-wrong": "/runs/?q=stauts:x",
             "compare-one": f"/runs/compare/?ids={draft.pk}",
+            "pairs-none": "/evaluations/compare/",
         }
     )
 
@@ -137,7 +145,11 @@ def test_every_page_of_what_failed(site, audit, tmp_path):
     look.page.get_by_role("button", name="Delete…").click()
     look.page.get_by_role("button", name="Delete").wait_for()
     look.examine("confirm")
-    for name, path, status in (("404", "/no-such-page/", 404), ("run-404", "/runs/4711/", 404)):
+    for name, path, status in (
+        ("404", "/no-such-page/", 404),
+        ("run-404", "/runs/4711/", 404),
+        ("pairs-404", "/evaluations/compare/?ids=1,2", 404),
+    ):
         look.page.goto(path)
         look.examine(name)
         look.expect(status)
@@ -166,6 +178,7 @@ def test_every_page_of_a_huge_site(audit, tmp_path):
         }
     )
     look.look(scenes.dataset_pages(faulty, faulty))
+    look.look(board_pages(scenes.WILD[:200], runs=60))
 
 
 def test_the_pages_of_a_person_without_a_role(site, make_user):

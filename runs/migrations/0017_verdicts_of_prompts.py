@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0014_evaluations_in_full"),
+        ("runs", "0016_promotion"),
     ]
 
     operations = [

@@ -1,0 +1,1 @@
+"""Two evaluations on the same prompts: who was right where, and what chance explains of it."""

@@ -1,0 +1,1 @@
+"""The playground: ask a checkpoint, and see what it writes as it writes it."""
