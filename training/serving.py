@@ -14,10 +14,10 @@ from training.checkpoint_store import restore_params
 from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import TrainConfig, make_config
-from training.decoding import Decoding
+from training.decoding import Decoding, GeneratedText
 from training.device import SelectedDevice
 from training.errors import OutOfMemoryError
-from training.generate import GeneratedText, Generator, StopRequestedError
+from training.generate import Generator, StopRequestedError
 from training.memory import is_out_of_memory
 
 # Two, for those that are set side by side.

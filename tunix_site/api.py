@@ -18,8 +18,8 @@ from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
 from runs.benchmarks.api import benchmarks_router
 from runs.charts.api import charts_router
-from runs.evaluations.api import evaluations_router
 from runs.evaluation_pairs.api import pairs_router
+from runs.evaluations.api import evaluations_router
 from runs.fleet import count_workers
 from runs.home.api import home_router
 from runs.leaderboard.api import leaderboard_router
