@@ -73,7 +73,7 @@ def test_others_may_not_ask_but_look(call, run):
         ({"limit": 0}, 422, ""),
         ({"split": "dev"}, 422, ""),
         ({"checkpoint": "99"}, 404, "no checkpoint of step 99 on disk"),
-        ({"checkpoint": "worst"}, 422, "write latest, best or a step number"),
+        ({"checkpoint": "worst"}, 404, "points at no checkpoint"),
         ({"dataset": "nope-v1"}, 404, "no dataset 'nope-v1'"),
         ({"temperature": 1}, 422, ""),
     ],

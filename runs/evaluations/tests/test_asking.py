@@ -65,7 +65,7 @@ def test_progress_counts_the_prompts_that_there_are(run):
         (Wanted(subset_seed=-1), InvalidInputError, "subset_seed -1"),
         (Wanted(split="dev"), InvalidInputError, "split 'dev': there are test and train"),
         (Wanted(checkpoint="11"), NotFoundError, "no checkpoint of step 11 on disk. There are: 10"),
-        (Wanted(checkpoint="worst"), InvalidInputError, "write latest, best or a step number"),
+        (Wanted(checkpoint="worst"), NotFoundError, "points at no checkpoint"),
         (Wanted(dataset="nope-v1"), NotFoundError, "no dataset 'nope-v1'"),
     ],
 )

@@ -33,7 +33,7 @@ class Command(launching.RunCommand):
         parser.add_argument(
             "run_id", metavar="RUN", help="number of a training run; with --resume of an evaluation"
         )
-        parser.add_argument("--checkpoint", metavar="latest|best|STEP", help="default: latest")
+        parser.add_argument("--checkpoint", metavar="latest|best|STEP|NAME", help="default: latest")
         parser.add_argument("--dataset", metavar="KEY", help="default: the run's own")
         parser.add_argument("--split", choices=SPLITS, help="default: test")
         parser.add_argument(
