@@ -1,5 +1,7 @@
 """Give the problems of a file the steps that a generator family writes for them."""
 
+import msgspec
+
 from datasets_app.formats.reading import Reading
 from datasets_app.generators import FAMILIES
 from datasets_app.traces import TraceError
@@ -21,6 +23,7 @@ def solved(reading: Reading, family_name: str) -> Reading:
     if record.final_answer != given:
         problem = f"is {given[:60]!r}; {family_name} comes to {record.final_answer!r}."
         raise TraceError("final_answer", problem)
+    record = msgspec.structs.replace(record, meta=reading.record.meta)
     return Reading(
         record, split=reading.split, family=family_name, source=reading.source, licence=reading.licence
     )

@@ -47,6 +47,13 @@ def test_a_family_writes_the_steps_of_problems_in_a_file(tmp_path, family, steps
     assert dataset.recipe["solve"] == family
 
 
+def test_what_a_line_says_besides_is_kept(tmp_path):
+    line = {"prompt": "1+1", "steps": [], "final_answer": "2", "meta": {"page": 7}, "source": "a book"}
+    import_lines(tmp_path, json.dumps(line), "--format", "trace", "--solve", "addition_scratchpad")
+    [member] = member_traces(dataset=resolve_dataset(address="sums"))
+    assert (member.meta, member.source, list(member.steps)) == ({"page": 7}, "a book", ["A 2, C 0"])
+
+
 def test_a_wrong_answer_or_another_kind_of_problem_is_refused_by_line(tmp_path):
     text = "1+1=2\n2+2=5\n3*3=9\n"
     with pytest.raises(CommandError, match=r"comes to '4'") as refused:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -17,7 +17,9 @@ from runs.services import Actor
 from runs.states import Kind
 from training.config import TrainConfig
 from training.model_config import parameter_count, preset
-from tunix_site.errors import NotFoundError
+from tunix_site.errors import InvalidInputError, NotFoundError
+
+DEVICES: Final = (None, "cpu", "gpu")
 
 
 def folder() -> Path:
@@ -83,22 +85,26 @@ def start(name: str, *, device: str | None, origin: str, actor: Actor) -> Run:
         UserError: saying what is missing: the recipe, its data, or the device.
     """
     recipe = find_recipe(name) if name in names() else _unknown(name)
+    if device not in DEVICES:
+        raise InvalidInputError(f"device is {device!r}; it is cpu, gpu or left out.")
+    # Asking what there is may take seconds, and nobody else could write meanwhile.
+    place = resolve_device(kind=device, index=None)
     with transaction.atomic():
-        run = create_from(recipe, device=resolve_device(kind=device, index=None), origin=origin, actor=actor)
+        run = create_from(recipe, device=place, origin=origin, actor=actor)
         services.enqueue_run(run, actor=actor)
     return run
 
 
 def newest_runs(recipes: Mapping[str, Recipe], *, each: int = 3) -> dict[str, list[Run]]:
-    """Give the newest trainings of each of some recipes, with one query."""
+    """Give the newest trainings of each of some recipes, with two queries for all."""
     by_hash = {recipe.sha256: name for name, recipe in recipes.items()}
-    found: dict[str, list[Run]] = {name: [] for name in recipes}
-    rows = Run.objects.filter(kind=Kind.TRAIN, params__recipe__sha256__in=list(by_hash)).order_by("-id")
-    for run in rows.select_related("best_evaluation")[: each * 100]:
-        runs = found[by_hash[run.params["recipe"]["sha256"]]]
-        if len(runs) < each:
-            runs.append(run)
-    return found
+    chosen: dict[str, list[int]] = {name: [] for name in recipes}
+    trained = Run.objects.filter(kind=Kind.TRAIN, params__recipe__sha256__in=list(by_hash)).order_by("-id")
+    for pk, sha256 in trained.values_list("pk", "params__recipe__sha256").iterator():
+        if len(chosen[by_hash[sha256]]) < each:
+            chosen[by_hash[sha256]].append(pk)
+    runs = Run.objects.in_bulk([pk for some in chosen.values() for pk in some])
+    return {name: [runs[pk] for pk in some] for name, some in chosen.items()}
 
 
 def _unknown(name: str) -> Recipe:

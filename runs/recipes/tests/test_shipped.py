@@ -18,7 +18,7 @@ from runs.recipes.getting import get_dataset
 from runs.recipes.shipped import find_recipe, names, newest_runs, shipped, start
 from runs.states import Status
 from runs.tests.samples_support import graded, training
-from runs.tests.support import run_in
+from runs.tests.support import make_run, run_in
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.tests.pages import page_text
 
@@ -149,11 +149,21 @@ def test_the_page_starts_a_recipe_for_those_who_may(client, operator, viewer, fe
     assert "expected at least 97.0%" in page_text(client.get(f"/runs/{run.pk}/recipe/"))
 
 
+def test_many_trainings_of_one_recipe_hide_none_of_another():
+    known = {name: shipped()[name] for name in ("chain", "cups")}
+    kept = {name: recipe.params() for name, recipe in known.items()}
+    cups = make_run(params=kept["cups"])
+    chains = [make_run(params=kept["chain"]) for _ in range(5)]
+    assert newest_runs(known) == {"chain": chains[:1:-1], "cups": [cups]}
+
+
 def test_what_cannot_start_says_why_on_the_page(client, operator):
     client.force_login(operator)
     text = page_text(client.post("/recipes/addition-plain/train/", {"device": "cpu"}, follow=True))
     assert "import_traces train_3digit_2000.txt" in text
     assert "no shipped recipe" in page_text(client.post("/recipes/none/train/", follow=True))
+    odd = page_text(client.post("/recipes/chain/train/", {"device": "banana"}, follow=True))
+    assert "it is cpu, gpu or left out" in odd
     assert client.get("/recipes/chain/train/").status_code == 405
     assert not Run.objects.exists()
 
