@@ -134,22 +134,24 @@ def _in_full(board: Board, shown: Sequence[tuple[Light, Rank]]) -> list[Entry]:
         .defer("run__provenance", "run__params", "run__result", "run__notes", "run__error", "run__origin")
         .in_bulk(wanted)
     )
-    named = _aliases(board, list(full.values()))
+    named = _aliases(board, {row.checkpoint_id for row in full.values()} - {None})
     found = []
     for light, rank in shown:
         row = full.get(light.pk)
         if row is not None:
-            found.append(Entry(row, rank, overlap_facts(row.overlap), named.get((row.run_id, row.step), ())))
+            names = named.get(row.checkpoint_id or 0, ())
+            found.append(Entry(row, rank, overlap_facts(row.overlap), names))
     return found
 
 
-def _aliases(board: Board, rows: Sequence[Evaluation]) -> dict[tuple[int, int], list[Alias]]:
-    """Find the names of the board's dataset that point at what was graded, by run and step."""
-    found: dict[tuple[int, int], list[Alias]] = defaultdict(list)
-    aliases = Alias.objects.filter(scope=board.dataset.key, checkpoint__run__in={row.run_id for row in rows})
-    for alias in aliases.select_related("checkpoint"):
-        if alias.checkpoint is not None:
-            found[alias.checkpoint.run_id, alias.checkpoint.step].append(alias)
+def _aliases(board: Board, checkpoints: set[int | None]) -> dict[int, list[Alias]]:
+    """Find the names of the board's dataset that point at what was graded, by the checkpoint's key.
+
+    Its step would not do: a resume writes another model at the step of the one that it overtook.
+    """
+    found: dict[int, list[Alias]] = defaultdict(list)
+    for alias in Alias.objects.filter(scope=board.dataset.key, checkpoint__in=checkpoints):
+        found[alias.checkpoint_id or 0].append(alias)
     return found
 
 
