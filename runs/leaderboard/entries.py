@@ -1,6 +1,5 @@
 """What stands on a board: the best evaluation of each run or all of them, ranked, a page at a time."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -9,7 +8,7 @@ from django.db.models.fields.json import KeyTextTransform
 
 from runs.leaderboard.boards import Board, evaluations_here
 from runs.leaderboard.ranking import Rank, ranks
-from runs.models import Alias, Evaluation
+from runs.models import Alias, Checkpoint, Evaluation
 from runs.overlap.facts import MARKED, OverlapFacts, overlap_facts
 
 # The picture of an interval: a share of 1 is this wide.
@@ -134,25 +133,30 @@ def _in_full(board: Board, shown: Sequence[tuple[Light, Rank]]) -> list[Entry]:
         .defer("run__provenance", "run__params", "run__result", "run__notes", "run__error", "run__origin")
         .in_bulk(wanted)
     )
-    named = _aliases(board, {row.checkpoint_id for row in full.values()} - {None})
+    named = _aliases(board, list(full.values()))
     found = []
     for light, rank in shown:
         row = full.get(light.pk)
         if row is not None:
-            names = named.get(row.checkpoint_id or 0, ())
-            found.append(Entry(row, rank, overlap_facts(row.overlap), names))
+            found.append(Entry(row, rank, overlap_facts(row.overlap), named[row.pk]))
     return found
 
 
-def _aliases(board: Board, checkpoints: set[int | None]) -> dict[int, list[Alias]]:
-    """Find the names of the board's dataset that point at what was graded, by the checkpoint's key.
+def _aliases(board: Board, rows: Sequence[Evaluation]) -> dict[int, list[Alias]]:
+    """Find the names of the board's dataset that point at what was graded, by evaluation.
 
-    Its step would not do: a resume writes another model at the step of the one that it overtook.
+    A step is not enough: a resume writes another model at the step of the one that it overtook. It counts
+    where nothing else is recorded, and only for a checkpoint that is not overtaken.
     """
-    found: dict[int, list[Alias]] = defaultdict(list)
-    for alias in Alias.objects.filter(scope=board.dataset.key, checkpoint__in=checkpoints):
-        found[alias.checkpoint_id or 0].append(alias)
-    return found
+    here = Alias.objects.filter(scope=board.dataset.key, checkpoint__run__in={row.run_id for row in rows})
+    aliases = list(here.select_related("checkpoint"))
+    return {row.pk: [alias for alias in aliases if _is_of(alias.checkpoint, row)] for row in rows}
+
+
+def _is_of(checkpoint: Checkpoint | None, row: Evaluation) -> bool:
+    if checkpoint is None or row.checkpoint_id:
+        return checkpoint is not None and checkpoint.pk == row.checkpoint_id
+    return (checkpoint.run_id, checkpoint.step, checkpoint.superseded) == (row.run_id, row.step, False)
 
 
 def describe(entry: Entry) -> dict[str, Any]:

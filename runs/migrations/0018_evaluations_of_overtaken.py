@@ -1,9 +1,11 @@
 """Mark evaluations that runs of their own made of checkpoints which a resume has overtaken since."""
 
+from typing import Any
+
 from django.db import migrations
 
 
-def mark(apps, schema_editor):
+def mark(apps: Any, _: Any) -> None:
     evaluations = apps.get_model("runs", "Evaluation").objects
     evaluations.filter(checkpoint__superseded=True, superseded=False).update(superseded=True)
 

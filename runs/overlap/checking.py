@@ -93,7 +93,8 @@ def _finish(evaluation: Evaluation, then: Callable[[Evaluation], None]) -> bool:
         then(evaluation)
     except (OperationalError, InterfaceError):
         log.warning("the database did not answer; evaluation %s waits again", evaluation.pk, exc_info=True)
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block and not connection.is_usable():
+            connection.close()
         Evaluation.objects.filter(pk=evaluation.pk).update(overlap=None)
         return False
     return True

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTextTransform
 
 from datasets_app.models import Dataset
 from runs.models import AliasRule, Checkpoint, Evaluation
@@ -46,7 +46,7 @@ def speaking(rows: QuerySet[Evaluation], rule: AliasRule) -> QuerySet[Any]:
     content = content_of(rule)
     fitting = rows.filter(dataset=content.pk if content else None, split=rule.split, draws=1)
     graded = fitting.filter(grader=rule.grader) if rule.grader else fitting.exclude(grader="")
-    return graded.exclude(dataset=None).annotate(own_seed=KT("run__config__seed"))
+    return graded.exclude(dataset=None).annotate(own_seed=KeyTextTransform("seed", "run__config"))
 
 
 def may_speak(row: Any) -> bool:

@@ -12,9 +12,8 @@ from runs import checkpointing
 from runs.ingest import ingest_attempt
 from runs.models import Checkpoint, Run
 from runs.promotion.moving import promote
-from runs.promotion.tests.support import trained
 from runs.states import Status
-from runs.tests.support import finish, fresh, journal, make_run, run_in, start
+from runs.tests.support import finish, fresh, journal, make_dataset, make_run, run_in, start
 from training.checkpoints import hold, is_pinned, pin, seal, step_dirs
 from training.recorder import CheckpointInfo
 from tunix_site.errors import ConflictError
@@ -98,12 +97,12 @@ def test_a_run_that_is_alive_or_that_needs_it_keeps_its_checkpoint(run):
         checkpointing.delete(row(alive.run, 5))
 
 
-def test_one_that_is_promoted_while_it_is_about_to_go_stays(artifacts_dir, monkeypatch):
-    run = trained()
+def test_one_that_is_promoted_while_it_is_about_to_go_stays(run, monkeypatch):
+    make_dataset()
     own = checkpointing._require_own
 
     def promote_first(checkpoint):
-        promote(checkpoint, name="production", scope=run.dataset.key, why="just now")
+        promote(checkpoint, name="production", scope="golden-v2", why="just now")
         own(checkpoint)
 
     monkeypatch.setattr(checkpointing, "_require_own", promote_first)

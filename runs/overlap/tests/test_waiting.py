@@ -66,7 +66,7 @@ def test_one_whose_names_could_not_follow_for_want_of_the_database_is_looked_at_
 
 
 def test_a_run_that_is_deleted_after_the_claim_holds_up_no_other(three, monkeypatch):
-    real, gone = checking.Evaluation.objects.select_related, []
+    real, gone = Evaluation.objects.select_related, list[int]()
 
     def delete_first(*names):
         if not gone:
@@ -74,7 +74,7 @@ def test_a_run_that_is_deleted_after_the_claim_holds_up_no_other(three, monkeypa
             Evaluation.objects.filter(pk=three[2].pk).delete()
         return real(*names)
 
-    monkeypatch.setattr(checking.Evaluation.objects, "select_related", delete_first)
+    monkeypatch.setattr(Evaluation.objects, "select_related", delete_first)
     assert check_waiting() == 2
     assert gone
     assert not waiting().exists()
@@ -90,7 +90,7 @@ def test_asking_whether_any_waits_is_served_by_its_index():
 
 def test_lost_claims_are_asked_for_rarely_and_found_all_the_same(three, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(queue.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("runs.overlap.queue.time.monotonic", lambda: now[0])
     Evaluation.objects.update(overlap={"state": "looking", "at": timezone.now().timestamp()})
     asking = Asking()
     assert not asking.ask_where_waiting()

@@ -109,6 +109,14 @@ def test_what_cannot_be_compared_or_is_too_small_does_not_count(facts):
     assert where() is None
 
 
+def test_prompts_chosen_by_the_seed_of_the_training_itself_count():
+    run = trained(config={"seed": 7})
+    grade(run, 5, 60, subset_seed=7)
+    grade(run, 10, 90)
+    rule()
+    assert where() == (run.pk, 5)
+
+
 def test_an_evaluation_whose_checkpoint_is_gone_gives_way_to_the_next():
     run = trained()
     grade(run, 5, 60)

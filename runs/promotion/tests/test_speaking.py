@@ -27,7 +27,7 @@ def test_grading_again_with_other_prompts_passes_no_gate(rule):
     rule()
     grade(run, 5, 60, subset_seed=7)
     for seed in (0, 1, 2):
-        grade(run, 5, 100, subset_seed=seed)
+        grade(run, 5, 100, subset_seed=seed, attempt=seed + 2)
     with pytest.raises(GateError, match="60 of 100"):
         promote(at(run, 5), name="production", scope=SCOPE, why="the luckiest")
 
@@ -44,7 +44,7 @@ def test_draws_and_other_prompts_do_not_speak_and_the_refusal_says_what_would(fa
     said = "with the likeliest token, one text a prompt and the training's own subset seed"
     with pytest.raises(GateError, match=rf"there is no evaluation of it.*{said} \(make one: "):
         promote(at(run, 5), name="production", scope=SCOPE, why="the luckiest")
-    grade(run, 5, 100)
+    grade(run, 5, 100, attempt=2)
     assert promote(at(run, 5), name="production", scope=SCOPE, why="as asked for").changed
 
 
