@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from runs.listing.summaries import refresh_checkpoints
 from runs.models import Checkpoint, Run
-from runs.promotion.holding import is_marked_otherwise, mark_held, names_of
+from runs.promotion.holding import HOW_TO_FREE, is_marked_otherwise, mark_held, names_of
 from runs.services import Actor
 from runs.states import Kind, Status
 from runs.store import store_id
@@ -72,11 +72,7 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
         raise ConflictError(f"{_named(checkpoint)} is no longer on the disk.")
     if checkpoint.pinned or checkpoints.is_pinned(folder):
         raise ConflictError(f"{_named(checkpoint)} is pinned.", hint="Unpin it first.")
-    if names := names_of(checkpoint):
-        raise ConflictError(
-            f"{_named(checkpoint)} is what {', '.join(names)} {'points' if len(names) == 1 else 'point'} at.",
-            hint="Point it elsewhere (manage.py promote) or let it go first.",
-        )
+    _require_unnamed(checkpoint)
     if run.is_alive:
         raise ConflictError(
             f"Run {run.pk} is {run.status} and sees to its own checkpoints.", hint="Stop it first."
@@ -87,6 +83,13 @@ def delete(checkpoint: Checkpoint, *, actor: Actor = None) -> int:
     )
     if other := needed.exclude(pk=run.pk).first():
         raise ConflictError(f"Run {other.pk} ({other.status}) is to start from {_named(checkpoint)}.")
+    # Once more: somebody may have promoted it since, and marks its folder before writing the row.
+    _require_unnamed(checkpoint)
+    if checkpoints.is_held(folder):
+        raise ConflictError(
+            f"{_named(checkpoint)} is marked as what a name points at.",
+            hint="Somebody may be promoting it. If nobody is, check_checkpoints --repair removes the mark.",
+        )
     freed = checkpoints.remove(folder)
     with transaction.atomic():
         who = f" by {actor}" if actor is not None and actor.is_authenticated else ""
@@ -247,6 +250,14 @@ def _created(metadata: dict[str, Any]) -> dt.datetime:
 
 def _discarded(root: Path) -> list[Path]:
     return sorted([*checkpoints.leftovers(root), *root.glob(f"{checkpoints.ASIDE_PREFIX}*")])
+
+
+def _require_unnamed(checkpoint: Checkpoint) -> None:
+    if names := names_of(checkpoint):
+        raise ConflictError(
+            f"{_named(checkpoint)} is what {', '.join(names)} {'points' if len(names) == 1 else 'point'} at.",
+            hint=HOW_TO_FREE,
+        )
 
 
 def _require_own(checkpoint: Checkpoint) -> None:

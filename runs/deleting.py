@@ -19,7 +19,7 @@ from runs.models import (
     Sample,
 )
 from runs.own_files import SetAside
-from runs.promotion.holding import names_of_runs
+from runs.promotion.holding import HOW_TO_FREE, names_of_runs
 from runs.services import Actor, audit
 from runs.states import ENDED, Kind, Status
 from runs.store import store_id
@@ -120,7 +120,7 @@ def _refuse_needed_checkpoints(run: Run, doomed: list[Run]) -> None:
         )
         raise ConflictError(
             f"Run {run.pk} cannot go: a checkpoint of it is what {named} points at.",
-            hint="Point the name elsewhere (manage.py promote) or let it go first.",
+            hint=HOW_TO_FREE,
         )
     starts_here = Q()
     for one in doomed:

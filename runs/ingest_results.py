@@ -26,14 +26,19 @@ SAMPLE_FIELDS = (
 def supersede(attempt: Attempt, step: int) -> None:
     """Mark what earlier attempts recorded after the step from which this one goes on."""
     overtake(attempt.run_id, attempt__lt=attempt.number, step__gt=step)
-    Checkpoint.objects.filter(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step).update(
-        superseded=True
-    )
+    _supersede_checkpoints(run_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step)
     # A run that grades another's model counts prompts; its evaluation has the step of that model.
     if attempt.run.kind != Kind.EVALUATE:
         Evaluation.objects.filter(
             made_by_id=attempt.run_id, attempt__lt=attempt.number, step__gt=step
         ).update(superseded=True)
+
+
+def _supersede_checkpoints(**which: Any) -> None:
+    """Mark checkpoints, and what any run graded of them: those models are not the run's any more."""
+    rows = Checkpoint.objects.filter(**which)
+    rows.update(superseded=True)
+    Evaluation.objects.filter(checkpoint__in=rows, superseded=False).update(superseded=True)
 
 
 def supersede_at(attempt: Attempt, step: int, names: Iterable[str]) -> None:
@@ -64,7 +69,7 @@ def mark_overtaken(attempt: Attempt) -> None:
             again = MetricPoint.objects.filter(run_id=attempt.run_id, step=starts, superseded=False, **later)
             for name in again.order_by().values_list("name", flat=True).distinct():
                 overtake(attempt.run_id, name=name, attempt=attempt.number, step=starts)
-            Checkpoint.objects.filter(**own, step__gt=starts).update(superseded=True)
+            _supersede_checkpoints(**own, step__gt=starts)
             if attempt.run.kind != Kind.EVALUATE:
                 graded.filter(step__gt=starts).update(superseded=True)
         for step, split in Evaluation.objects.filter(made_by_id=attempt.run_id, **later).values_list(
@@ -88,6 +93,7 @@ def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -
     run = attempt.run
     # An evaluation run grades its parent's model; a training run its own.
     about = run.parent_id if run.kind == Kind.EVALUATE and run.parent_id else run.pk
+    checkpoint = _graded_checkpoint(run, about, event["step"])
     evaluation, created = Evaluation.objects.get_or_create(
         made_by_id=run.pk,
         attempt=attempt.number,
@@ -107,7 +113,9 @@ def store_evaluation(attempt: Attempt, event: dict[str, Any], at: dt.datetime) -
             "seconds": event["seconds"],
             "generated_tokens": event["generated_tokens"],
             "created_at": at,
-            "checkpoint": _graded_checkpoint(run, about, event["step"]),
+            "checkpoint": checkpoint,
+            # A resume may overtake a checkpoint while another run grades it.
+            "superseded": checkpoint is not None and checkpoint.superseded,
             **{name: event[name] for name in LATER_FIELDS if name in event},
         },
     )

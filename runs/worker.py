@@ -23,7 +23,7 @@ from runs.deliveries import leased_keys, offer_for_adoption, recall_all, recall_
 from runs.device_lock import DeviceLock, DeviceLockedError
 from runs.inventory import refresh_inventory
 from runs.models import Attempt, HostDevice, Worker
-from runs.overlap.queue import ask_where_waiting
+from runs.overlap.queue import Asking
 from runs.processes import boot_id, hostname, is_alive, started_at
 from runs.queueing import hand_out
 from runs.states import SUPERVISED
@@ -53,6 +53,7 @@ class WorkerProcess:
         self.draining_since: float | None = None
         self._quiet_rounds = 0
         self._due: dict[str, float] = {}
+        self._asking = Asking()
         self._offered: dict[int, float] = {}
 
     def work(self) -> None:
@@ -155,7 +156,7 @@ class WorkerProcess:
 
     def _look_at_evaluations(self) -> None:
         """Let the house-keeping cluster look at evaluations that nobody looked at yet."""
-        ask_where_waiting()
+        self._asking.ask_where_waiting()
 
     def _drain(self) -> None:
         """Stop what this host trains, and leave when all of it has ended."""

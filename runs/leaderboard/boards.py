@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -109,14 +110,16 @@ def boards_of(
         rows = rows.filter(split=split)
     if grader is not None:
         rows = rows.filter(grader=grader)
-    groups = rows.values("dataset_id", "split", "grader", "grader_version", "draws", "drawn").annotate(
-        count=Count("pk"), of_runs=Count("run", distinct=True), last=Max("pk")
-    )
+    # By run as well: one that drew with several seeds stands on its board once.
+    groups = rows.values(
+        "dataset_id", "split", "grader", "grader_version", "draws", "drawn", "run_id"
+    ).annotate(count=Count("pk"), last=Max("pk"))
     found = list(groups)
     known = {one.pk: one for one in datasets} if datasets is not None else {}
     if datasets is None:
         known = Dataset.objects.in_bulk({group["dataset_id"] for group in found})
     boards: dict[str, Board] = {}
+    runs: dict[str, set[int]] = defaultdict(set)
     for group in found:
         board = Board(
             dataset=known[group["dataset_id"]],
@@ -126,12 +129,14 @@ def boards_of(
             draws=group["draws"],
             decoding=compared_decoding(group["drawn"]),
         )
-        one = boards.setdefault(board.code, board)
+        code = board.code
+        one = boards.setdefault(code, board)
         one.raw.add(group["drawn"])
         one.evaluations += group["count"]
-        # Runs that drew with two seeds would count twice, so this is the most of any.
-        one.runs = max(one.runs, group["of_runs"])
+        runs[code].add(group["run_id"])
         one.newest = max(one.newest, group["last"])
+    for code, board in boards.items():
+        board.runs = len(runs[code])
     return sorted(boards.values(), key=lambda one: -one.newest)
 
 

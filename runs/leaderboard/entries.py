@@ -1,6 +1,5 @@
 """What stands on a board: the best evaluation of each run or all of them, ranked, a page at a time."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -9,7 +8,7 @@ from django.db.models.fields.json import KeyTextTransform
 
 from runs.leaderboard.boards import Board, evaluations_here
 from runs.leaderboard.ranking import Rank, ranks
-from runs.models import Alias, Evaluation
+from runs.models import Alias, Checkpoint, Evaluation
 from runs.overlap.facts import MARKED, OverlapFacts, overlap_facts
 
 # The picture of an interval: a share of 1 is this wide.
@@ -139,18 +138,25 @@ def _in_full(board: Board, shown: Sequence[tuple[Light, Rank]]) -> list[Entry]:
     for light, rank in shown:
         row = full.get(light.pk)
         if row is not None:
-            found.append(Entry(row, rank, overlap_facts(row.overlap), named.get((row.run_id, row.step), ())))
+            found.append(Entry(row, rank, overlap_facts(row.overlap), named[row.pk]))
     return found
 
 
-def _aliases(board: Board, rows: Sequence[Evaluation]) -> dict[tuple[int, int], list[Alias]]:
-    """Find the names of the board's dataset that point at what was graded, by run and step."""
-    found: dict[tuple[int, int], list[Alias]] = defaultdict(list)
-    aliases = Alias.objects.filter(scope=board.dataset.key, checkpoint__run__in={row.run_id for row in rows})
-    for alias in aliases.select_related("checkpoint"):
-        if alias.checkpoint is not None:
-            found[alias.checkpoint.run_id, alias.checkpoint.step].append(alias)
-    return found
+def _aliases(board: Board, rows: Sequence[Evaluation]) -> dict[int, list[Alias]]:
+    """Find the names of the board's dataset that point at what was graded, by evaluation.
+
+    A step is not enough: a resume writes another model at the step of the one that it overtook. It counts
+    where nothing else is recorded, and only for a checkpoint that is not overtaken.
+    """
+    here = Alias.objects.filter(scope=board.dataset.key, checkpoint__run__in={row.run_id for row in rows})
+    aliases = list(here.select_related("checkpoint"))
+    return {row.pk: [alias for alias in aliases if _is_of(alias.checkpoint, row)] for row in rows}
+
+
+def _is_of(checkpoint: Checkpoint | None, row: Evaluation) -> bool:
+    if checkpoint is None or row.checkpoint_id:
+        return checkpoint is not None and checkpoint.pk == row.checkpoint_id
+    return (checkpoint.run_id, checkpoint.step, checkpoint.superseded) == (row.run_id, row.step, False)
 
 
 def describe(entry: Entry) -> dict[str, Any]:

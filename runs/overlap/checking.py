@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import batched
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -31,11 +31,14 @@ def waiting() -> QuerySet[Evaluation]:
     return Evaluation.objects.filter(overlap__isnull=True, superseded=False)
 
 
-def claimable() -> QuerySet[Evaluation]:
-    """List those that wait, and those whose claim is of a process that died."""
+def lost() -> QuerySet[Evaluation]:
+    """List those whose claim is of a process that died; no index serves it, so it is asked rarely."""
+    return Evaluation.objects.filter(_is_lost(), superseded=False)
+
+
+def _is_lost() -> Q:
     stale = (timezone.now() - SILENT_AFTER).timestamp()
-    lost = Q(overlap__state=LOOKING, overlap__at__lt=stale)
-    return Evaluation.objects.filter(Q(overlap__isnull=True) | lost, superseded=False)
+    return Q(overlap__state=LOOKING, overlap__at__lt=stale)
 
 
 def check_waiting(
@@ -46,34 +49,63 @@ def check_waiting(
 ) -> int:
     """Look at the evaluations that wait, the newest first, until time is up; give how many were.
 
-    ``then`` is called with each, once its overlap is stored.
+    ``then`` is called with each, once its overlap is stored. Where the database is away or locked
+    meanwhile, the evaluation waits again.
+
+    Raises:
+        DatabaseError: where the database does not come back; the claim then counts as lost after a while.
     """
     until, done = time.monotonic() + seconds, 0
     refused: set[int] = set()
     while time.monotonic() < until:
-        todo = claimable() if rows is None else rows.filter(overlap__isnull=True)
-        pk = todo.exclude(pk__in=refused).order_by("-pk").values_list("pk", flat=True).first()
+        pk = _next(rows, refused)
         if pk is None:
             break
-        if not _claim(pk):
+        evaluation = _claimed(pk)
+        if evaluation is None or not _finish(evaluation, then):
             refused.add(pk)
             continue
-        evaluation = Evaluation.objects.select_related("run__dataset", "run__parent", "dataset").get(pk=pk)
-        _look(evaluation)
-        then(evaluation)
         done += 1
     return done
 
 
-def _claim(pk: int) -> bool:
-    mine = claimable().filter(pk=pk)
-    return mine.update(overlap={"state": LOOKING, "at": timezone.now().timestamp()}) == 1
+def _next(rows: QuerySet[Evaluation] | None, refused: set[int]) -> int | None:
+    """Find the newest that waits; where none does, the newest whose claim was lost."""
+    asked = [waiting(), lost()] if rows is None else [rows.filter(overlap__isnull=True)]
+    for todo in asked:
+        pk = todo.exclude(pk__in=refused).order_by("-pk").values_list("pk", flat=True).first()
+        if pk is not None:
+            return pk
+    return None
+
+
+def _claimed(pk: int) -> Evaluation | None:
+    """Claim an evaluation; None where another process was first, or its run has been deleted."""
+    mine = Evaluation.objects.filter(Q(overlap__isnull=True) | _is_lost(), pk=pk, superseded=False)
+    if not mine.update(overlap={"state": LOOKING, "at": timezone.now().timestamp()}):
+        return None
+    return Evaluation.objects.select_related("run__dataset", "run__parent", "dataset").filter(pk=pk).first()
+
+
+def _finish(evaluation: Evaluation, then: Callable[[Evaluation], None]) -> bool:
+    try:
+        _look(evaluation)
+        then(evaluation)
+    except (OperationalError, InterfaceError):
+        log.warning("the database did not answer; evaluation %s waits again", evaluation.pk, exc_info=True)
+        if not connection.in_atomic_block and not connection.is_usable():
+            connection.close()
+        Evaluation.objects.filter(pk=evaluation.pk).update(overlap=None)
+        return False
+    return True
 
 
 def _look(evaluation: Evaluation) -> None:
     """Check an evaluation that is claimed; what cannot be read is told in its row, and tried by hand."""
     try:
         check(evaluation)
+    except (OperationalError, InterfaceError):
+        raise
     except Exception:
         log.exception("the overlap of evaluation %s could not be looked for", evaluation.pk)
         failed = {"state": "failed", "mark": "unchecked", "why": "it failed; the log says how"}

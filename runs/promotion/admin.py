@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from runs.models import Alias, AliasMove, AliasRule
 from runs.promotion.following import METRICS
 from runs.promotion.gates import judge, rule_of
-from runs.promotion.moving import promote
+from runs.promotion.moving import promote, require_there
 from runs.promotion.names import check_name, check_scope, check_why
 from runs.promotion.rules import FIELDS, check_rule, set_rule
 from tunix_site.admin import ReadOnlyAdmin
@@ -43,6 +44,7 @@ class PromoteForm(ModelForm):
             check_name(data["name"])
             check_scope(data["scope"])
             data["why"] = check_why(data["why"])
+            require_there(checkpoint)
             rule = rule_of(data["scope"], data["name"])
             unmet = judge(checkpoint, rule).unmet
         except UserError as error:
@@ -59,8 +61,26 @@ class PromoteForm(ModelForm):
         """Leave the row as it is: moving the name, not saving the form, changes it."""
 
 
+class TellingAdmin(ReadOnlyAdmin):
+    """Says what a service refuses as the row is saved, although its form was in order."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the form, or save it; where that is refused, nothing is written."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except UserError as error:
+            messages.error(request, str(error))
+            return redirect(request.path)
+
+
 @admin.register(Alias)
-class AliasAdmin(ReadOnlyAdmin):
+class AliasAdmin(TellingAdmin):
     """Names and where they point; *Add* points one at a checkpoint."""
 
     list_display = ("scope", "name", "checkpoint", "moved_by_name", "why", "moved_at", "version")
@@ -123,12 +143,25 @@ class RuleForm(ModelForm):
         help_text="what the name follows by itself",
     )
 
+    # A box could not say "as the metric means it", and would follow the highest loss.
+    higher_is_better = forms.TypedChoiceField(
+        label="Which is better",
+        required=False,
+        choices=[("", "as the metric means it"), ("True", "the higher"), ("False", "the lower")],
+        coerce=lambda value: value == "True",
+        empty_value=None,
+    )
+
     class Meta:
         model = AliasRule
         fields = ("scope", "name", *FIELDS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        metric = self.instance.metric
+        if not metric or METRICS.get(metric, ("", True))[1] == self.instance.higher_is_better:
+            # So that another metric, chosen now, brings its own direction.
+            self.initial["higher_is_better"] = ""
         if self.instance.pk:
             # Another name has a rule of its own.
             for name in ("scope", "name"):
@@ -148,7 +181,7 @@ class RuleForm(ModelForm):
 
 
 @admin.register(AliasRule)
-class AliasRuleAdmin(ReadOnlyAdmin):
+class AliasRuleAdmin(TellingAdmin):
     """What names ask of a checkpoint, and which follow a metric; administrators change it."""
 
     list_display = (

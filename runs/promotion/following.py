@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from runs.models import Alias, AliasRule, Checkpoint, Evaluation
 from runs.overlap.checking import check_waiting
 from runs.overlap.facts import overlap_facts
-from runs.promotion.gates import speaking, unmet_by
+from runs.promotion.gates import may_speak, speaking, unmet_by
 from runs.promotion.moving import move
 from tunix_site.errors import UserError
 
@@ -40,18 +40,18 @@ class Followed:
 
 
 def look_and_follow(*, rows: QuerySet[Evaluation] | None = None, seconds: float = 25.0) -> int:
-    """Look for the overlap of evaluations that wait for it, then let names follow what counts now.
+    """Look for the overlap of evaluations that wait for it; names follow each as soon as it counts.
 
     Gives how many were looked at.
     """
-    looked_at: list[Evaluation] = []
-    check_waiting(seconds=seconds, rows=rows, then=looked_at.append)
-    follow_evaluations(looked_at)
-    return len(looked_at)
+    return check_waiting(seconds=seconds, rows=rows, then=lambda row: follow_evaluations([row]))
 
 
 def follow_evaluations(rows: Iterable[Evaluation]) -> None:
-    """Let the names of some evaluations' datasets follow, after their overlap was stored; never raises."""
+    """Let the names of some evaluations' datasets follow, after their overlap was stored.
+
+    A name that cannot move is told in the log, and keeps no other from it.
+    """
     scopes = {row.dataset.key for row in rows if row.dataset is not None}
     for rule in AliasRule.objects.filter(scope__in=scopes).exclude(metric=""):
         try:
@@ -63,15 +63,16 @@ def follow_evaluations(rows: Iterable[Evaluation]) -> None:
 def follow(rule: AliasRule) -> Followed:
     """Point a name at the best evaluation's checkpoint, where that is not where it points already.
 
-    Only greedy evaluations count, one text a prompt, that meet the rest of the rule, with the checkpoint
-    still on the disk. Equal values: the present one stays, then the larger n, then the earlier evaluation.
+    Only evaluations count that may speak (`gates.may_speak`) and meet the rest of the rule, with the
+    checkpoint still on the disk. Equal values: the present one stays, then the larger n, then the earlier
+    evaluation.
     """
     alias = Alias.objects.select_related("checkpoint").filter(scope=rule.scope, name=rule.name).first()
     ranked, left_out = [], 0
-    rows = speaking(Evaluation.objects.filter(superseded=False), rule).filter(draws=1)
+    rows = speaking(Evaluation.objects.filter(superseded=False), rule)
     for row in rows.select_related("dataset").defer("pass_at").order_by("pk"):
         value = getattr(row, rule.metric)
-        if value is None or not math.isfinite(value) or not _is_greedy(row):
+        if value is None or not math.isfinite(value) or not may_speak(row):
             continue
         if unmet_by(row, rule):
             left_out += 1
@@ -98,10 +99,6 @@ def checkpoint_of(evaluation: Evaluation) -> Checkpoint | None:
             run=evaluation.run_id, step=evaluation.step, superseded=False, removed_at=None
         ).first()
     return row if row and not row.superseded and row.removed_at is None and row.on_disk else None
-
-
-def _is_greedy(row: Evaluation) -> bool:
-    return not row.decoding.get("temperature")
 
 
 def _is_at(row: Evaluation, checkpoint: Checkpoint | None) -> bool:

@@ -1,8 +1,10 @@
 """Whether a checkpoint meets what a name asks for, condition by condition."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
 
 from datasets_app.models import Dataset
 from runs.models import AliasRule, Checkpoint, Evaluation
@@ -36,35 +38,49 @@ def evaluations_of(checkpoint: Checkpoint) -> QuerySet[Evaluation]:
     return rows.select_related("dataset")
 
 
-def speaking(rows: QuerySet[Evaluation], rule: AliasRule) -> QuerySet[Evaluation]:
-    """Keep the evaluations that a rule looks at: its content, its split, its grader."""
+def speaking(rows: QuerySet[Evaluation], rule: AliasRule) -> QuerySet[Any]:
+    """Keep the evaluations that a rule looks at: its content, its split, its grader, one text a prompt.
+
+    Each has the seed of its model's training as ``own_seed``, for `may_speak`.
+    """
     content = content_of(rule)
-    fitting = rows.filter(dataset=content.pk if content else None, split=rule.split).exclude(dataset=None)
-    return fitting.filter(grader=rule.grader) if rule.grader else fitting.exclude(grader="")
+    fitting = rows.filter(dataset=content.pk if content else None, split=rule.split, draws=1)
+    graded = fitting.filter(grader=rule.grader) if rule.grader else fitting.exclude(grader="")
+    return graded.exclude(dataset=None).annotate(own_seed=KeyTextTransform("seed", "run__config"))
+
+
+def may_speak(row: Any) -> bool:
+    """Tell whether nobody chose the texts or the prompts of an evaluation that `speaking` found.
+
+    With a temperature, or with prompts chosen by another seed than the training's own, one could grade
+    again and again until a figure is good enough.
+    """
+    return not row.decoding.get("temperature") and str(row.subset_seed) == str(row.own_seed or 0)
 
 
 def judge(checkpoint: Checkpoint, rule: AliasRule | None) -> Judged:
     """Hold a checkpoint against a rule.
 
-    Of several evaluations the largest speaks, the newest among those: nobody picks the luckiest.
+    Of several evaluations the largest speaks; among those one by the newest version of its grader, and
+    then the earliest, so that grading again changes nothing: nobody picks the luckiest.
     """
     rows = evaluations_of(checkpoint)
     if rule is None:
-        return Judged(_largest(rows.filter(split="test")), [])
-    found = _largest(speaking(rows, rule))
+        return Judged(_largest_first(rows.filter(split="test")).first(), [])
+    found = next(filter(may_speak, _largest_first(speaking(rows, rule))), None)
     if found is None:
         content = content_of(rule)
         on = content.address if content else rule.scope
         by = f"grader {rule.grader}" if rule.grader else "a recorded grader"
+        how = "with the likeliest token, one text a prompt and the training's own subset seed"
         command = f"manage.py evaluate {checkpoint.run_id} --checkpoint {checkpoint.step} --dataset {on}"
-        return Judged(
-            None, [f"there is no evaluation of it on {on}, split {rule.split}, by {by} (make one: {command})"]
-        )
+        missing = f"there is no evaluation of it on {on}, split {rule.split}, by {by}, {how}"
+        return Judged(None, [f"{missing} (make one: {command})"])
     return Judged(found, unmet_by(found, rule))
 
 
-def _largest(rows: QuerySet[Evaluation]) -> Evaluation | None:
-    return rows.order_by("-n", "-pk").first()
+def _largest_first(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.order_by("-n", "-grader_version", "pk")
 
 
 def unmet_by(evaluation: Evaluation, rule: AliasRule) -> list[str]:

@@ -3,9 +3,15 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from runs.models import Alias, Checkpoint
 from training import checkpoints
+
+HOW_TO_FREE: Final = (
+    "Point the name elsewhere (manage.py promote) or let it go first. Of a name that follows a metric an "
+    "administrator deletes the rule before that (manage.py aliases --no-rule)."
+)
 
 
 def names_of(checkpoint: Checkpoint) -> list[str]:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from runs.models import Alias, AliasMove, Checkpoint, Evaluation
+from runs.models import Alias, AliasMove, AliasRule, Checkpoint, Evaluation
 from runs.promotion.gates import judge, rule_of
 from runs.promotion.holding import mark_held
 from runs.promotion.names import check_name, check_scope, check_why
@@ -73,11 +73,7 @@ def promote(
     check_name(name)
     check_scope(scope)
     rule = rule_of(scope, name)
-    if rule is not None and rule.metric:
-        raise ConflictError(
-            f"{scope}:{name} follows {rule.metric} by itself.",
-            hint="Take the metric out of its rule to move it by hand, or choose another name.",
-        )
+    _require_by_hand(rule, hint="Take the metric out of its rule to move it by hand, or choose another name.")
     judged = judge(checkpoint, rule)
     if judged.unmet and not override:
         raise GateError(f"{scope}:{name}", checkpoint, judged.unmet)
@@ -97,9 +93,18 @@ def let_go(*, name: str, scope: str, why: str, actor: Actor = None, who: str = "
     """Let a name point at nothing; its history stays.
 
     Raises:
+        ConflictError: where it moves by itself.
+        InvalidInputError: for a name or a reason that cannot be one.
         NotFoundError: where there is no such name, or it points at nothing.
     """
+    check_name(name)
     reason = check_why(why)
+    if "\x00" in scope:
+        raise NotFoundError(f"There is no dataset {scope[:100]!r}.")
+    _require_by_hand(
+        rule_of(scope, name),
+        hint="An administrator deletes its rule first (manage.py aliases --no-rule); then it can be let go.",
+    )
     if not Alias.objects.filter(scope=scope, name=name).exclude(checkpoint=None).exists():
         raise NotFoundError(f"{scope[:100]}:{name[:40]} points at nothing.")
     return move(None, name=name, scope=scope, why=reason, actor=actor, who=who)
@@ -122,7 +127,7 @@ def move(
         ConflictError: where the checkpoint's files are gone, or the alias does not come to rest.
     """
     if checkpoint is not None:
-        _require_there(checkpoint)
+        require_there(checkpoint)
         # Before the row: from here on the retention of a training at work leaves it alone.
         mark_held(checkpoint, also=[f"{scope}:{name}"])
     try:
@@ -157,7 +162,7 @@ def _try_to_move(
                     _record(written, before, actor, unmet)
                     if checkpoint is not None:
                         # What was deleted since is noticed here, and nothing is written.
-                        _require_there(checkpoint)
+                        require_there(checkpoint)
                     return before, Moved(written, changed=True)
         except IntegrityError:
             # Somebody else was first to use the name: look again.
@@ -231,7 +236,17 @@ def _record(alias: Alias, before: Checkpoint | None, actor: Actor, unmet: Sequen
         )
 
 
-def _require_there(checkpoint: Checkpoint) -> None:
+def _require_by_hand(rule: AliasRule | None, *, hint: str) -> None:
+    if rule is not None and rule.metric:
+        raise ConflictError(f"{rule.scope}:{rule.name} follows {rule.metric} by itself.", hint=hint)
+
+
+def require_there(checkpoint: Checkpoint) -> None:
+    """Make sure that a name can point at a checkpoint.
+
+    Raises:
+        ConflictError: where its files are gone, or a resume overtook it.
+    """
     row = Checkpoint.objects.filter(pk=checkpoint.pk).first()
     named = f"The checkpoint of step {checkpoint.step} of run {checkpoint.run_id}"
     if row is None or row.removed_at is not None or not row.on_disk:

@@ -12,12 +12,16 @@ PROPOSED: Final = ("production", "candidate")
 
 @dataclass(frozen=True, slots=True)
 class ShownAliases:
-    """Names on a run's checkpoints, their newest moves, and what the form to promote offers."""
+    """Names on a run's checkpoints, their newest moves, and what the form to promote offers.
+
+    ``following``: those of ``here`` that move by themselves.
+    """
 
     by_checkpoint: dict[int, list[Alias]]
     here: list[Alias]
     moves: list[AliasMove]
     rules: list[AliasRule]
+    following: set[int]
     proposed: list[str]
     scope: str
     choices: list[Checkpoint]
@@ -30,7 +34,9 @@ def shown_aliases(run: Run, rows: Sequence[Checkpoint]) -> ShownAliases:
     for alias in here:
         by_checkpoint.setdefault(alias.checkpoint_id or 0, []).append(alias)
     scope = run.dataset.key if run.dataset else ""
-    rules = list(AliasRule.objects.filter(scope=scope)) if scope else []
+    known = list(AliasRule.objects.filter(scope__in={one.scope for one in here} | {scope}))
+    rules = [rule for rule in known if rule.scope == scope]
+    by_themselves = {(rule.scope, rule.name) for rule in known if rule.metric}
     names = {one.name for one in here} | {rule.name for rule in rules if not rule.metric} | set(PROPOSED)
     return ShownAliases(
         by_checkpoint=by_checkpoint,
@@ -41,6 +47,7 @@ def shown_aliases(run: Run, rows: Sequence[Checkpoint]) -> ShownAliases:
             ]
         ),
         rules=rules,
+        following={one.pk for one in here if (one.scope, one.name) in by_themselves},
         proposed=sorted(names - {rule.name for rule in rules if rule.metric}),
         scope=scope,
         choices=[row for row in rows if not row.superseded and row.removed_at is None and row.on_disk],

@@ -11,9 +11,10 @@ from django.core.management import CommandError, call_command
 from runs import checkpointing
 from runs.ingest import ingest_attempt
 from runs.models import Checkpoint, Run
+from runs.promotion.moving import promote
 from runs.states import Status
-from runs.tests.support import finish, fresh, journal, make_run, run_in, start
-from training.checkpoints import is_pinned, pin, seal, step_dirs
+from runs.tests.support import finish, fresh, journal, make_dataset, make_run, run_in, start
+from training.checkpoints import hold, is_pinned, pin, seal, step_dirs
 from training.recorder import CheckpointInfo
 from tunix_site.errors import ConflictError
 from tunix_site.models import AuditEvent
@@ -94,6 +95,26 @@ def test_a_run_that_is_alive_or_that_needs_it_keeps_its_checkpoint(run):
     ingest_attempt(alive)
     with pytest.raises(ConflictError, match="sees to its own"):
         checkpointing.delete(row(alive.run, 5))
+
+
+def test_one_that_is_promoted_while_it_is_about_to_go_stays(run, monkeypatch):
+    make_dataset()
+    own = checkpointing._require_own
+
+    def promote_first(checkpoint):
+        promote(checkpoint, name="production", scope="golden-v2", why="just now")
+        own(checkpoint)
+
+    monkeypatch.setattr(checkpointing, "_require_own", promote_first)
+    with pytest.raises(ConflictError, match="is what golden-v2:production points at"):
+        checkpointing.delete(row(run, 5))
+    monkeypatch.setattr(checkpointing, "_require_own", own)
+    # A move marks the folder before its row can be seen.
+    hold(Path(row(run, 10).path), names=["golden-v2:candidate"])
+    with pytest.raises(ConflictError, match=r"marked as what a name points at.*check_checkpoints --repair"):
+        checkpointing.delete(row(run, 10))
+    assert row(run, 5).on_disk
+    assert row(run, 10).on_disk
 
 
 def test_a_folder_that_is_gone_is_found_and_its_row_mended(run, capsys):

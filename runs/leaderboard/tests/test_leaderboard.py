@@ -115,6 +115,9 @@ def test_another_seed_of_the_draws_is_compared_and_the_order_of_the_stored_setti
     store(first, 80, decoding={"temperature": 0.8, "top_p": 0.9, "seed": 1})
     store(second, 90, decoding={"seed": 2, "top_p": 0.9, "temperature": 0.8})
     assert standing(only_board(data)).count == 2
+    assert only_board(data).runs == 2
+    store(first, 70, step=20, decoding={"temperature": 0.8, "top_p": 0.9, "seed": 3})
+    assert (only_board(data).runs, only_board(data).evaluations) == (2, 3)
 
 
 def test_other_contents_of_a_key_have_boards_of_their_own(page):

@@ -29,17 +29,20 @@ class Command(TunixCommand):
             raise CommandError("Name evaluations, or write --all; not both.", returncode=2)
         anew = bool(options["all"] or options["evaluations"])
         results, looked_at = [], list[Evaluation]()
-        for pk in self._numbers(options):
-            rows = Evaluation.objects.select_related("run__dataset", "run__parent", "dataset")
-            evaluation = rows.filter(pk=pk).first()
-            if evaluation is None:
-                continue
-            check(evaluation, anew=anew)
-            looked_at.append(evaluation)
-            facts = overlap_facts(evaluation.overlap)
-            self.say(f"Evaluation {pk} of run {evaluation.run_id}, step {evaluation.step}: {facts.words}")
-            results.append({"evaluation": pk, "run_id": evaluation.run_id, **(evaluation.overlap or {})})
-        follow_evaluations(looked_at)
+        try:
+            for pk in self._numbers(options):
+                rows = Evaluation.objects.select_related("run__dataset", "run__parent", "dataset")
+                evaluation = rows.filter(pk=pk).first()
+                if evaluation is None:
+                    continue
+                check(evaluation, anew=anew)
+                looked_at.append(evaluation)
+                facts = overlap_facts(evaluation.overlap)
+                self.say(f"Evaluation {pk} of run {evaluation.run_id}, step {evaluation.step}: {facts.words}")
+                results.append({"evaluation": pk, "run_id": evaluation.run_id, **(evaluation.overlap or {})})
+        finally:
+            # Also where it is interrupted: nobody looks at what was looked at a second time.
+            follow_evaluations(looked_at)
         if not results:
             self.say("Every evaluation is checked." if not options["all"] else "There is no evaluation.")
         return {"checked": len(results), "evaluations": results}

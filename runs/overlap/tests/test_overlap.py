@@ -17,7 +17,7 @@ from runs.overlap.checking import check, check_waiting
 from runs.overlap.facts import overlap_facts
 from runs.overlap.measure import COMMON_ABOVE, Search
 from runs.overlap.measure import Asked as Wanted
-from runs.overlap.queue import ask_where_waiting
+from runs.overlap.queue import Asking
 from runs.overlap.sources import training_sources
 from runs.overlap.tests.support import LONG, asked, content, evaluated, fresh, kinds, trace, trained_on
 from runs.promotion.following import look_and_follow
@@ -227,9 +227,10 @@ def test_one_that_cannot_be_looked_at_holds_up_no_other(monkeypatch):
 
 
 def test_the_worker_queues_a_look_only_where_one_waits():
-    assert not ask_where_waiting()
+    asking = Asking()
+    assert not asking.ask_where_waiting()
     trained_on(content("asks", trace("a")), [asked("a")])
-    assert [ask_where_waiting() for _ in range(4)] == [True, True, False, False]
+    assert [asking.ask_where_waiting() for _ in range(4)] == [True, True, False, False]
     assert OrmQ.objects.filter(key="housekeeping").count() == 2
 
 

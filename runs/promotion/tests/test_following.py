@@ -7,7 +7,7 @@ import pytest
 from runs.leaderboard.tests.support import clean
 from runs.models import Alias, AliasMove
 from runs.promotion.following import follow, follow_evaluations
-from runs.promotion.moving import promote
+from runs.promotion.moving import let_go, promote
 from runs.promotion.rules import drop_rule, set_rule
 from runs.promotion.tests.support import at, grade, trained
 from runs.tasks import look_at_evaluations
@@ -94,6 +94,7 @@ def test_lower_is_better_for_a_loss_unless_the_rule_says_otherwise():
     [
         {"decoding": {"temperature": 0.8}},
         {"draws": 4},
+        {"subset_seed": 4},
         {"split": "train"},
         {"grader": ""},
         {"superseded": True},
@@ -106,6 +107,14 @@ def test_what_cannot_be_compared_or_is_too_small_does_not_count(facts):
     grade(run, 5, facts.pop("correct", 100), facts.pop("n", 100), **facts)
     rule(min_n=50)
     assert where() is None
+
+
+def test_prompts_chosen_by_the_seed_of_the_training_itself_count():
+    run = trained(config={"seed": 7})
+    grade(run, 5, 60, subset_seed=7)
+    grade(run, 10, 90)
+    rule()
+    assert where() == (run.pk, 5)
 
 
 def test_an_evaluation_whose_checkpoint_is_gone_gives_way_to_the_next():
@@ -122,7 +131,13 @@ def test_a_name_that_follows_is_not_moved_by_hand_until_its_rule_is_dropped():
     rule()
     with pytest.raises(ConflictError, match="follows interval_low by itself"):
         promote(at(run, 5), name="best", scope=SCOPE, why="I like it")
+    grade(run, 10, 90)
+    rule()
+    with pytest.raises(ConflictError, match=r"follows interval_low by itself.*deletes its rule first"):
+        let_go(name="best", scope=SCOPE, why="I do not like it")
+    assert where() == (run.pk, 10)
     drop_rule(scope=SCOPE, name="best")
+    assert let_go(name="best", scope=SCOPE, why="I do not like it").changed
     assert promote(at(run, 5), name="best", scope=SCOPE, why="I like it").changed
     with pytest.raises(NotFoundError, match="has no rule"):
         drop_rule(scope=SCOPE, name="best")

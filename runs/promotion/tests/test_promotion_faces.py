@@ -164,7 +164,7 @@ def test_the_admin_promotes_and_writes_rules(client, administrator, make_user):
     add = reverse("admin:runs_alias_add")
     form = {"scope": SCOPE, "name": "production", "checkpoint": at(run, 5).pk, "why": "it is good"}
     rule = {
-        "scope": SCOPE, "name": "production", "metric": "", "higher_is_better": "on", "split": "test",
+        "scope": SCOPE, "name": "production", "metric": "", "higher_is_better": "", "split": "test",
         "grader": "",
         "content_hash": "", "min_n": "10", "min_accuracy": "0.5", "overlap": "none",
     }  # fmt: skip
