@@ -9,9 +9,9 @@ from runs.models import Evaluation, Run
 class Telling:
     """How much each of a run's evaluations says about it.
 
-    ``rank`` is larger for those on held-out traces of the run's own dataset, then for those with the likeliest
-    text to each prompt, then for those by the grader of the run's own evaluations. What else decides among
-    equals is up to the caller, for figures of different graders or decodings cannot be ranked by size.
+    ``rank`` is larger for those on held-out traces of the run's own dataset, then for those with the
+    likeliest text to each prompt, then for those by the grader of the run's own evaluations. Among equals
+    the caller decides: figures of different graders or decodings cannot be ranked by size.
     """
 
     def __init__(self, run: Run, rows: Sequence[Evaluation]) -> None:

@@ -29,7 +29,8 @@ def seen(client, viewer, two):
 
     def read(**changes):
         Evaluation.objects.filter(run=two[1]).update(**changes)
-        text = page_text(client.get("/runs/compare/", ids)).partition('id="pairs"')[2].partition("</section>")[0]
+        whole = page_text(client.get("/runs/compare/", ids))
+        text = whole.partition('id="pairs"')[2].partition("</section>")[0]
         answer = client.get("/runs/compare/export.csv", ids).content.decode()
         rows = [row for row in csv.reader(io.StringIO(answer)) if row[0] == "same prompts"]
         return text, rows[0]
