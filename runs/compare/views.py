@@ -33,8 +33,8 @@ EXPORTED = ("summary", "dataset", "config", "provenance")
 class PairOfRuns:
     """A run beside the baseline on the prompts that both hold.
 
-    ``apart`` names what keeps their evaluations from being compared, and then ``counts`` is None; ``notes`` is
-    what should be known of them.
+    ``apart`` names what keeps their evaluations from being compared, and then ``counts`` is None; ``notes``
+    is what should be known of them.
     """
 
     run: Run

@@ -198,8 +198,8 @@ def _require_room(actor: Actor, more: int) -> User | None:
     """Make sure that a person asks neither for too much nor too often; give that person."""
     if not isinstance(actor, User):
         return None
-    # Two questions of one person come one after the other here (on PostgreSQL; SQLite has one writer). Rows that
-    # name the person as their owner may still come: a session that is closing writes one while it holds its row.
+    # Two questions of one person come one after the other here (on PostgreSQL; SQLite has one writer).
+    # Rows that name the person may still come: a session that closes writes one while it holds its own.
     User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     waiting, most = open_generations().filter(owner=actor).count(), settings.TUNIX_PLAYGROUND_WAITING
     if waiting + more > most:

@@ -126,7 +126,10 @@ def test_a_repetition_takes_the_settings_of_the_newest_but_for_what_is_said(run)
 def test_a_repetition_changes_only_those_settings_of_decoding_that_are_said(run):
     asked = Wanted(limit=2, decoding={"temperature": 0.8, "samples": 8})
     evaluated(run, [graded("a"), graded("b")], wanted=asked)
-    assert newest_wanted(run, {"decoding": {"temperature": 0.5}}).decoding == {"temperature": 0.5, "samples": 8}
+    assert newest_wanted(run, {"decoding": {"temperature": 0.5}}).decoding == {
+        "temperature": 0.5,
+        "samples": 8,
+    }
     fewer = newest_wanted(run, {"decoding": {"samples": 4}})
     assert make_evaluation(run, fewer).params["decoding"] == {"temperature": 0.8, "samples": 4}
     assert newest_wanted(run, {}).decoding == {"temperature": 0.8, "samples": 8}

@@ -116,7 +116,9 @@ class Command(launching.RunCommand):
         return run
 
     def _stored(self, run: Run) -> Evaluation:
-        made = Evaluation.objects.filter(made_by=run, superseded=False).select_related("dataset", "checkpoint")
+        made = Evaluation.objects.filter(made_by=run, superseded=False).select_related(
+            "dataset", "checkpoint"
+        )
         row = made.order_by("-pk").first()
         if row is None:
             raise ConflictError(

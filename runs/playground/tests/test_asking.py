@@ -160,7 +160,8 @@ def test_processes_are_taken_in_one_order_whatever_is_asked_first(tmp_path, turn
     runs = [trained(tmp_path), trained(tmp_path, device=Device(kind="gpu", name="a card"))]
     columns = [find_columns(run, checkpoint="latest")[0] for run in runs]
     ask(question(), columns=columns[::-1] if turned else columns, actor=None)
-    assert list(PlaygroundSession.objects.values_list("device_kind", flat=True)) == ["cpu", "gpu"]
+    in_order = sorted((run.store, run.device_kind) for run in runs)
+    assert list(PlaygroundSession.objects.order_by("pk").values_list("store", "device_kind")) == in_order
     asked_of = Generation.objects.order_by("pk").values_list("session__device_kind", flat=True)
     assert list(asked_of) == (["gpu", "cpu"] if turned else ["cpu", "gpu"])
 
