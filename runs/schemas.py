@@ -212,7 +212,9 @@ class EvaluationOut(Schema):
     pass_at: dict[str, float] = Field(description="chance that one of k texts is right, by k")
     majority_accuracy: float | None = Field(description="share of prompts whose commonest answer is right")
     format_rate: float | None
-    right_with_invalid_step: int
+    right_with_invalid_step: int | None = Field(
+        description="right answers with a step that is not valid; null: not recorded"
+    )
     results_hash: str = Field(description="over all texts and verdicts: equal for equal results")
     superseded: bool
     created_at: datetime
@@ -223,7 +225,7 @@ class EvaluationOut(Schema):
         same = (
             "id run_id step split final n correct answer_accuracy step_accuracy loss seconds "
             "generated_tokens generation_seconds grader grader_version decoding limit subset_seed draws "
-            "pass_at majority_accuracy format_rate right_with_invalid_step results_hash superseded created_at"
+            "pass_at majority_accuracy format_rate results_hash superseded created_at"
         )
         return cls(
             **{name: getattr(row, name) for name in same.split()},
@@ -231,6 +233,7 @@ class EvaluationOut(Schema):
             dataset=row.dataset.key if row.dataset else None,
             interval=(row.interval_low, row.interval_high),
             tokens_per_second=row.tokens_per_second,
+            right_with_invalid_step=row.right_below_invalid,
         )
 
 

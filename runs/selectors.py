@@ -1,12 +1,12 @@
 """Reads that span models: finding runs and checkpoints, and what pages and API show."""
 
 import datetime as dt
-from functools import partial
 from pathlib import Path
 
-from django.db.models import Case, QuerySet, When
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from runs.evaluations.telling import headline
 from runs.models import Checkpoint, Evaluation, Run, Sample, Worker
 from runs.promotion.finding import checkpoint_named
 from runs.states import INTERRUPTED, Kind
@@ -136,12 +136,10 @@ def overtaken_evaluations(*, run: Run) -> int:
 def headline_evaluation(*, run: Run) -> Evaluation | None:
     """Find the evaluation that says most about a run.
 
-    That is the largest at the newest step, on held-out traces of the run's own dataset; one on other
-    data only where there is none.
+    That is the largest at the newest step, on held-out traces of the run's own dataset, with the likeliest
+    text to each prompt, by the grader of the run's own evaluations; others only where there is none.
     """
-    own = Case(When(dataset=run.dataset_id, split="test", then=1), default=0)
-    rows = Evaluation.objects.filter(run=run, superseded=False).select_related("dataset").annotate(own=own)
-    run.headline = rows.order_by("-own", "-step", "-n", "-pk").first()
+    attach_headlines(runs=[run])
     return run.headline
 
 
@@ -152,12 +150,7 @@ def attach_headlines(*, runs: list[Run]) -> None:
     for row in rows:
         found.setdefault(row.run_id, []).append(row)
     for run in runs:
-        run.headline = max(found.get(run.pk, []), key=partial(_telling, run), default=None)
-
-
-def _telling(run: Run, row: Evaluation) -> tuple[bool, int, int, int]:
-    """Rank an evaluation by how much it says about a run."""
-    return (row.dataset_id == run.dataset_id and row.split == "test", row.step, row.n, row.pk)
+        run.headline = headline(run, found.get(run.pk, []))
 
 
 def evaluation_samples(*, evaluation: Evaluation) -> QuerySet[Sample]:

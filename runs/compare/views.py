@@ -18,6 +18,7 @@ from runs.compare.graded import attach_evaluations
 from runs.compare.grades import Grades, read_grades
 from runs.compare.pairing import Paired, paired
 from runs.compare.prompts import choose, count_each, list_prompts, side_by_side
+from runs.evaluation_pairs.choosing import differences, notes_on
 from runs.models import Run
 from runs.states import Kind
 from tunix_site.auth import scope_required
@@ -26,6 +27,20 @@ WITH_CURVES = frozenset({Kind.TRAIN, Kind.IMPORTED})
 PROMPTS_A_PAGE = 5
 FOUND_AT_MOST = 10
 EXPORTED = ("summary", "dataset", "config", "provenance")
+
+
+@dataclass(frozen=True, slots=True)
+class PairOfRuns:
+    """A run beside the baseline on the prompts that both hold.
+
+    ``apart`` names what keeps their evaluations from being compared, and then ``counts`` is None; ``notes``
+    is what should be known of them.
+    """
+
+    run: Run
+    counts: Paired | None
+    apart: list[str]
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +133,19 @@ def _grades(runs: Sequence[Run]) -> dict[int, Grades]:
     return {pk: grades[evaluation.pk] for pk, evaluation in chosen.items()}
 
 
-def _pairs(runs: Sequence[Run], baseline: Run, grades: dict[int, Grades]) -> list[tuple[Run, Paired]]:
-    if baseline.pk not in grades:
+def _pairs(runs: Sequence[Run], baseline: Run, grades: dict[int, Grades]) -> list[PairOfRuns]:
+    own = baseline.headline
+    if own is None:
         return []
-    own = grades[baseline.pk].right
-    return [
-        (run, paired(own, grades[run.pk].right)) for run in runs if run.pk in grades and run.pk != baseline.pk
-    ]
+    found = []
+    for run in runs:
+        other = run.headline
+        if other is None or run.pk == baseline.pk:
+            continue
+        apart = differences(own, other, drawing=True)
+        counts = None if apart else paired(grades[baseline.pk].right, grades[run.pk].right)
+        found.append(PairOfRuns(run, counts, apart, notes_on(own, other) if counts else []))
+    return found
 
 
 def _prompts(asked: Asked, runs: Sequence[Run], baseline: Run, grades: dict[int, Grades]) -> dict[str, Any]:
@@ -180,11 +201,17 @@ def export(request: HttpRequest) -> HttpResponse:
     )
     for section in sections(runs=runs, baseline=baseline, full=EXPORTED):
         write.writerows(_lines(section, runs, baseline))
-    for run, pair in _pairs(runs, baseline, _grades(runs)):
-        counts = f"both right {pair.both_right}, only run {baseline.pk} {pair.only_baseline}"
-        counts += f", only run {run.pk} {pair.only_other}, both wrong {pair.both_wrong}"
-        write.writerow(["same prompts", f"run {run.pk}", f"n = {pair.n}, {pair.p_words}", "", counts])
+    write.writerows(_pair_line(pair, baseline) for pair in _pairs(runs, baseline, _grades(runs)))
     return response
+
+
+def _pair_line(pair: PairOfRuns, baseline: Run) -> list[str]:
+    run, counts = pair.run, pair.counts
+    if counts is None:
+        return ["same prompts", f"run {run.pk}", "not compared", "", _safe("; ".join(pair.apart))]
+    told = f"both right {counts.both_right}, only run {baseline.pk} {counts.only_baseline}"
+    told += f", only run {run.pk} {counts.only_other}, both wrong {counts.both_wrong}"
+    return ["same prompts", f"run {run.pk}", f"n = {counts.n}, {counts.p_words}", "", told]
 
 
 def _lines(section: Section, runs: Sequence[Run], baseline: Run) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from runs.leaderboard.boards import UNRECORDED
+from runs.leaderboard.boards import UNRECORDED, decoding_words
 from runs.models import Evaluation
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -54,17 +54,34 @@ def require_comparable(a: Evaluation, b: Evaluation) -> None:
     Raises:
         ConflictError: naming what differs, with both.
     """
-    facts = (
-        ("dataset content", *(one.dataset.address if one.dataset else "none" for one in (a, b))),
-        ("split", a.split, b.split),
-        ("grader", graded_by(a), graded_by(b)),
-    )
-    apart = [f"{what}: {one} against {other}" for what, one, other in facts if one != other]
-    if apart:
+    if apart := differences(a, b):
         raise ConflictError(
             f"Evaluations {a.pk} and {b.pk} cannot be compared. {'; '.join(apart)}.",
             hint="Grade both checkpoints with the same dataset, split and grader: manage.py evaluate.",
         )
+
+
+def differences(a: Evaluation, b: Evaluation, *, drawing: bool = False) -> list[str]:
+    """Name what keeps two evaluations from being compared, with both; empty where nothing does.
+
+    ``drawing``: that is also how texts were drawn, where the figures are to tell of the models alone. Neither
+    the seed counts nor how long a text may be, which follows from the data.
+    """
+    facts = [
+        ("dataset content", *(one.dataset.address if one.dataset else "none" for one in (a, b))),
+        ("split", a.split, b.split),
+        ("grader", graded_by(a), graded_by(b)),
+    ]
+    if drawing:
+        facts.append(("decoding", _drawn(a), _drawn(b)))
+    return [f"{what}: {one} against {other}" for what, one, other in facts if one != other]
+
+
+def _drawn(row: Evaluation) -> str:
+    """Say what of the decoding changes which texts a model tends to write."""
+    told = {name: row.decoding.get(name) for name in ("temperature", "top_k", "top_p")}
+    # Before decoding was recorded there was but one.
+    return decoding_words({"temperature": 0, **told}, row.draws)
 
 
 def graded_by(row: Evaluation) -> str:

@@ -151,6 +151,8 @@ def _prompts(dataset: Dataset, wanted: Wanted, *, draws: int) -> int:
 def newest_wanted(source: Run, given: Mapping[str, Any]) -> Wanted:
     """Give the settings of the newest evaluation that was asked for of a run, with those given instead.
 
+    Of ``decoding`` only the settings that are given change.
+
     Raises:
         NotFoundError: when none was asked for yet.
     """
@@ -176,4 +178,5 @@ def newest_wanted(source: Run, given: Mapping[str, Any]) -> Wanted:
         subset_seed=params.get("subset_seed"),
         decoding=params.get("decoding", {}),
     )
-    return replace(before, **given)
+    decoding = {**before.decoding, **given.get("decoding", {})}
+    return replace(before, **{**given, "decoding": decoding})

@@ -15,13 +15,17 @@ MOST_BARS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How many texts passed one check, of those that had something to check; with its 95 % interval."""
+    """How many texts passed one check, of those that had something to check.
+
+    ``independent``: each text is of a prompt of its own, as an interval wants it.
+    """
 
     name: str
     about: str
     passed: int
     failed: int
     nothing: int
+    independent: bool = True
 
     @property
     def checked(self) -> int:
@@ -34,8 +38,13 @@ class Check:
         return self.passed / self.checked if self.checked else None
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval of the share."""
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % Wilson interval of the share; None where texts share prompts, or none was checked.
+
+        Texts after the same prompt are right and wrong together, so that it would come out too narrow.
+        """
+        if not self.independent or not self.checked:
+            return None
         return wilson_interval(self.passed, self.checked)
 
 
@@ -85,7 +94,14 @@ def findings_of(evaluation: Evaluation) -> Findings:
         read=min(texts, MOST_READ),
         with_steps=with_steps,
         checks=[
-            Check(name, CHECKS.get(name, ""), found[True], found[False], found[None])
+            Check(
+                name,
+                CHECKS.get(name, ""),
+                found[True],
+                found[False],
+                found[None],
+                independent=evaluation.draws == 1,
+            )
             for name, found in sorted(outcomes.items(), key=lambda one: _rank(one[0]))
         ],
         first_wrong=[wrong[place] for place in range(bars)],

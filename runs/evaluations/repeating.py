@@ -1,6 +1,8 @@
 """Whether an evaluation came out as an earlier one of the same checkpoint, data, settings and grader did."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from runs.models import Evaluation, Sample
 
@@ -18,6 +20,8 @@ SAME = (
     "grader_version",
 )
 LOOKED_AT = 20
+# Texts of each that are in memory at a time.
+CHUNK: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +62,62 @@ def repeats(row: Evaluation) -> Repeat | None:
 
 def _differences(row: Evaluation, other: Evaluation) -> list[str]:
     """Name what differs: the texts, the verdicts, and where the two were made."""
-    mine, theirs = (
-        {
-            (position, draw): (text, correct, steps)
-            for position, draw, text, correct, steps in Sample.objects.filter(evaluation=one)
-            .order_by()
-            .values_list("position", "draw", "generated_text", "correct", "steps_valid")
-        }
-        for one in (row, other)
-    )
-    shared = sorted(mine.keys() & theirs.keys())
-    texts = [key for key in shared if mine[key][0] != theirs[key][0]]
-    verdicts = [key for key in shared if mine[key][1:] != theirs[key][1:]]
+    seen = _compare_texts(row, other)
     found = []
-    if mine.keys() != theirs.keys():
+    if seen.unshared:
         found.append("they hold other prompts")
-    if texts:
-        found.append(f"{len(texts)} of {len(shared)} texts, the first at prompt {texts[0][0] + 1}")
-    if verdicts:
-        found.append(f"{len(verdicts)} verdicts, the first at prompt {verdicts[0][0] + 1}")
+    if seen.texts:
+        found.append(f"{seen.texts} of {seen.shared} texts, the first at prompt {seen.first_text + 1}")
+    if seen.verdicts:
+        found.append(f"{seen.verdicts} verdicts, the first at prompt {seen.first_verdict + 1}")
     mine_at, theirs_at = _place(row), _place(other)
     found += [
         f"{name} {theirs_at[name]} → {mine_at[name]}" for name in mine_at if mine_at[name] != theirs_at[name]
     ]
     return found or ["what was recorded of a text besides its words and verdicts"]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What differs between the texts of two evaluations, with the position of the first."""
+
+    shared: int = 0
+    unshared: int = 0
+    texts: int = 0
+    first_text: int = 0
+    verdicts: int = 0
+    first_verdict: int = 0
+
+
+def _compare_texts(row: Evaluation, other: Evaluation) -> _Seen:
+    """Go through the texts of both in order, holding few of them at a time."""
+    seen = _Seen()
+    mine, theirs = _texts(row), _texts(other)
+    one, two = next(mine, None), next(theirs, None)
+    while one is not None or two is not None:
+        if one is None or (two is not None and two[:2] < one[:2]):
+            seen.unshared += 1
+            two = next(theirs, None)
+            continue
+        if two is None or one[:2] < two[:2]:
+            seen.unshared += 1
+            one = next(mine, None)
+            continue
+        seen.shared += 1
+        if one[2] != two[2]:
+            seen.first_text = seen.first_text if seen.texts else one[0]
+            seen.texts += 1
+        if one[3:] != two[3:]:
+            seen.first_verdict = seen.first_verdict if seen.verdicts else one[0]
+            seen.verdicts += 1
+        one, two = next(mine, None), next(theirs, None)
+    return seen
+
+
+def _texts(row: Evaluation) -> Iterator[tuple[Any, ...]]:
+    rows = Sample.objects.filter(evaluation=row).order_by("position", "draw")
+    light = rows.values_list("position", "draw", "generated_text", "correct", "steps_valid")
+    return light.iterator(chunk_size=CHUNK)
 
 
 def _place(row: Evaluation) -> dict[str, str]:

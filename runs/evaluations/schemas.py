@@ -32,7 +32,7 @@ class EvaluateIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    checkpoint: str = Field(default="latest", max_length=100, description="latest, best, a step or a name")
+    checkpoint: str = Field(default="latest", max_length=141, description="latest, best, a step or a name")
     dataset: str = Field(
         default="", max_length=200, description="KEY or KEY@HASHPREFIX; empty: the run's own"
     )

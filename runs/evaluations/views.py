@@ -18,6 +18,7 @@ from runs.evaluations.repeating import repeats
 from runs.evaluations.wording import decoding_in_words, grader_in_words
 from runs.models import Evaluation, Run
 from runs.pages.paging import page_of
+from runs.promotion.offered import offered
 from runs.states import Kind
 from runs.verbs import VERBS, perform
 from training.config import TrainConfig
@@ -112,11 +113,16 @@ def ask(request: HttpRequest, run_id: int) -> HttpResponse:
         else:
             messages.success(request, done.text)
             return redirect(done.run or run)
+    live = selectors.live_checkpoints(run=run)[:CHECKPOINTS_OFFERED]
+    steps = [row.step for row in live if row.on_disk]
+    chosen = given.get("checkpoint", "").strip() or "latest"
     context = {
         "run": run,
         "error": error,
         "given": given,
-        "steps": [row.step for row in selectors.live_checkpoints(run=run)[:CHECKPOINTS_OFFERED]],
+        "steps": steps,
+        "chosen": chosen,
+        "checkpoints": offered(run, steps, chosen),
         "splits": SPLITS,
         "graders": GRADERS.values(),
         "default_grader": grader_of(TrainConfig.model_validate(run.config), run.dataset),

@@ -47,7 +47,7 @@ class Entry:
     @property
     def right_with_invalid_step(self) -> int | None:
         """Count right answers with an invalid step; None where that was not recorded."""
-        return self.evaluation.right_with_invalid_step if self.evaluation.grader else None
+        return self.evaluation.right_below_invalid
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db.models import Q, Sum
 
+from runs.evaluations.telling import Telling
 from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run
 from runs.states import Kind
 from training.config import TrainConfig
@@ -85,18 +86,20 @@ def parameters_of(config: Mapping[str, Any], provenance: Mapping[str, Any] | Non
 def best_evaluation(run: Run) -> Evaluation | None:
     """Find a run's best evaluation, by its recipe's ``best_metric``; for a grading run, what it made.
 
-    Held-out traces of the run's own dataset go before all others; ties go to the lower loss, the later step
-    and the larger sample.
+    Held-out traces of the run's own dataset go before all others, then the likeliest text to each prompt,
+    then the grader of the run's own evaluations; ties go to the lower loss, the later step and the larger
+    sample.
     """
     about = Q(made_by=run.pk) if run.kind == Kind.EVALUATE else Q(run=run.pk)
     metric = run.config.get("best_metric", TrainConfig.model_fields["best_metric"].default)
     worst = (float("-inf"), float("-inf"), 0)
+    rows = list(Evaluation.objects.filter(about, superseded=False))
+    telling = Telling(run, rows)
 
     def rank(row: Evaluation) -> tuple[Any, ...]:
-        own = row.dataset_id == run.dataset_id and row.split == "test"
-        return (own, quality(row.metrics, metric, row.step) or worst, row.n, row.pk)
+        return (*telling.rank(row), quality(row.metrics, metric, row.step) or worst, row.n, row.pk)
 
-    return max(Evaluation.objects.filter(about, superseded=False), key=rank, default=None)
+    return max(rows, key=rank, default=None)
 
 
 def _of_points(number: int) -> dict[str, float | None]:

@@ -59,7 +59,7 @@ class Generation(models.Model):
         PlaygroundSession, null=True, on_delete=models.SET_NULL, related_name="generations", db_index=False
     )
     beside = models.OneToOneField(
-        "self", null=True, on_delete=models.CASCADE, related_name="partner", help_text="the first of a pair"
+        "self", null=True, on_delete=models.SET_NULL, related_name="partner", help_text="the first of a pair"
     )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,

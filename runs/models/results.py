@@ -154,6 +154,11 @@ class Evaluation(models.Model):
         return self.generated_tokens / self.generation_seconds if self.generation_seconds else None
 
     @property
+    def right_below_invalid(self) -> int | None:
+        """Right answers with a step that is not valid; None of rows from before that was recorded."""
+        return self.right_with_invalid_step if self.grader else None
+
+    @property
     def metrics(self) -> dict[str, float | None]:
         """Its figures under the names that metrics have."""
         return {

@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from runs.models import Checkpoint, Generation, Run
+from runs.models import Checkpoint, Generation, PlaygroundSession, Run
 from runs.playground.measure import measure_for
 from runs.playground.sessions import session_for
 from runs.playground.standing import open_generations
+from runs.promotion.finding import checkpoint_named
 from runs.selectors import find_checkpoint
 from runs.services import Actor, audit
 from runs.states import Kind
@@ -22,10 +23,12 @@ from training.decoding import Decoding, make_decoding
 from training.errors import ConfigError
 from training.rendering import prompt_text
 from training.tokenizer import TOKENIZER
-from tunix_site.errors import ConflictError, InvalidInputError, TooManyError
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, TooManyError
 
 LONGEST_PROMPT: Final = 100_000
 LONGEST_ANSWER: Final = 10_000
+# A name with its scope.
+LONGEST_CHECKPOINT: Final = 141
 LONGEST_REFUSAL: Final = 500
 DEFAULT_LENGTH: Final = 256
 # Settings of `Decoding` that are asked for, in the order of the form; it writes one text a prompt.
@@ -93,10 +96,10 @@ def _read_decoding(values: Mapping[str, Any]) -> Decoding:
 def find_columns(
     run: Run, *, checkpoint: str, beside_run: Run | None = None, beside_checkpoint: str = ""
 ) -> list[Checkpoint]:
-    """Find the one or two checkpoints that are asked; each ``latest``, ``best`` or a step.
+    """Find the one or two checkpoints that are asked; each ``latest``, ``best``, a step or an alias.
 
     Raises:
-        ConflictError: for a run that is no training.
+        ConflictError: for a run that is no training, or an alias that cannot be followed.
         InvalidInputError, NotFoundError: where there is no such checkpoint, or both are the same.
     """
     columns = [_checkpoint(run, checkpoint)]
@@ -116,9 +119,15 @@ def _checkpoint(run: Run, which: str) -> Checkpoint:
             f"Run {run.pk} ({run.get_kind_display()}) has no model of its own.", hint="Choose a training."
         )
     # Digits of other alphabets are none of ours, and no step is longer.
-    if which not in {"latest", "best"} and not (which.isascii() and which.isdecimal() and len(which) < 11):
-        raise InvalidInputError(f"checkpoint: {which[:40]!r} is neither latest, best nor a step.")
-    return find_checkpoint(run=run, which=which)
+    if which in {"latest", "best"} or (which.isascii() and which.isdecimal() and len(which) < 11):
+        return find_checkpoint(run=run, which=which)
+    try:
+        return checkpoint_named(run, which)
+    except (InvalidInputError, NotFoundError) as error:
+        raise InvalidInputError(
+            f"checkpoint: {which[:40]!r} is neither latest, best nor a step, "
+            f"nor a name on a checkpoint of run {run.pk}."
+        ) from error
 
 
 def ask(
@@ -134,10 +143,13 @@ def ask(
         _require_fit(question.prompt, checkpoint.run)
     with transaction.atomic():
         owner = _require_room(actor, len(columns))
+        # Always in one order, so that two people who ask the same two processes do not wait for each other.
+        places = sorted(columns, key=lambda one: (one.run.store, one.run.device_kind))
+        sessions = {one.pk: session_for(one, actor=actor) for one in places}
         first: Generation | None = None
         made = []
         for checkpoint in columns:
-            row = _write_down(question, checkpoint, owner=owner, beside=first, actor=actor)
+            row = _write_down(question, checkpoint, sessions[checkpoint.pk], owner=owner, beside=first)
             first = first or row
             made.append(row)
             audit(checkpoint.run, "playground", actor, generation=row.pk, step=checkpoint.step, reason=origin)
@@ -147,10 +159,10 @@ def ask(
 def _write_down(
     question: Question,
     checkpoint: Checkpoint,
+    session: PlaygroundSession,
     *,
     owner: User | None,
     beside: Generation | None,
-    actor: Actor,
 ) -> Generation:
     # Each by what its own model was trained on.
     measure = measure_for(
@@ -160,7 +172,7 @@ def _write_down(
         run=checkpoint.run,
         step=checkpoint.step,
         path=checkpoint.path,
-        session=session_for(checkpoint, actor=actor),
+        session=session,
         beside=beside,
         owner=owner,
         prompt=question.prompt,
@@ -187,7 +199,8 @@ def _require_room(actor: Actor, more: int) -> User | None:
     if not isinstance(actor, User):
         return None
     # Two questions of one person come one after the other here (on PostgreSQL; SQLite has one writer).
-    User.objects.select_for_update().get(pk=actor.pk)
+    # Rows that name the person may still come: a session that closes writes one while it holds its own.
+    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     waiting, most = open_generations().filter(owner=actor).count(), settings.TUNIX_PLAYGROUND_WAITING
     if waiting + more > most:
         raise TooManyError(

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from runs.playground.asking import LONGEST_ANSWER, LONGEST_PROMPT
+from runs.playground.asking import LONGEST_ANSWER, LONGEST_CHECKPOINT, LONGEST_PROMPT
 from runs.playground.showing import Column
 from tunix_site.errors import ConflictError
 from tunix_site.schemas import PositiveId
 
-Which = Annotated[str, Field(max_length=20, description="latest, best or a step")]
+Which = Annotated[str, Field(max_length=LONGEST_CHECKPOINT, description="latest, best, a step or a name")]
 
 
 class AskIn(Schema):

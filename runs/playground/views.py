@@ -9,11 +9,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from runs.models import Generation, Run
 from runs.pages.paging import page_of
-from runs.playground.asking import LONGEST_ANSWER, LONGEST_PROMPT, ask
+from runs.playground.asking import LONGEST_ANSWER, LONGEST_CHECKPOINT, LONGEST_PROMPT, ask
 from runs.playground.form import Form, offered_checkpoints
 from runs.playground.measure import HELD_OUT_SHOWN, find_trace, held_out
 from runs.playground.sessions import withdraw
 from runs.playground.showing import find_generation, generations_of, read_columns, read_pair
+from runs.promotion.offered import offered
 from runs.run_page import found_run, frame
 from runs.states import Kind
 from tunix_site.auth import scope_required
@@ -103,6 +104,8 @@ def _page(
         "form": form,
         "refused": refused,
         "checkpoints": checkpoints,
+        "offered": offered(run, [row.step for row in checkpoints], form.checkpoint) if checkpoints else [],
+        "longest_checkpoint": LONGEST_CHECKPOINT,
         "may_ask": context["may_operate"] and bool(checkpoints),
         "longest_prompt": LONGEST_PROMPT,
         "longest_answer": LONGEST_ANSWER,

@@ -4,10 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from runs import services
 from runs.evaluations.asking import Wanted, make_evaluation
 from runs.ingest import ingest_attempt
-from runs.models import Evaluation, Run
+from runs.models import Alias, Checkpoint, Evaluation, Run
 from runs.states import Status
 from runs.tests.control_support import checkpoint_row
 from runs.tests.samples_support import graded
@@ -33,6 +35,13 @@ def trained(step: int = 10, **changes: Any) -> Run:
     Run.objects.filter(pk=run.pk).update(checkpoint_bytes=row.size_bytes)
     release_device()
     return fresh(run)
+
+
+def named(checkpoint: Checkpoint, name: str, scope: str = "golden-v2") -> Alias:
+    """Point a name at a checkpoint."""
+    return Alias.objects.create(
+        scope=scope, name=name, checkpoint=checkpoint, version=1, why="a test", moved_at=timezone.now()
+    )
 
 
 def drawn(prompt: str, answers: list[str], majority: bool) -> list[Any]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runs.evaluations.tests.support import drawn, evaluated, trained
-from runs.models import Run
+from runs.models import Evaluation, Run
 from runs.states import Kind, Status
 from runs.tests.samples_support import graded
 from tunix_site.models import AuditEvent
@@ -54,6 +54,15 @@ def test_an_operator_asks_and_gets_the_queued_run(call, run):
     line = AuditEvent.objects.get(action="run.evaluation_asked")
     assert (line.target_id, line.detail["made"]) == (str(run.pk), made.pk)
     assert call("POST", f"runs/{run.pk}/evaluate", 201, scope="operate")["params"]["limit"] == 1000
+
+
+def test_what_was_not_recorded_is_null(call, run):
+    row = evaluated(run, [graded("a")], right_with_invalid_step=1)
+    assert call("GET", f"evaluations/{row.pk}", 200)["right_with_invalid_step"] == 1
+    # As the migration left rows from before.
+    Evaluation.objects.update(grader="", grader_version=0, right_with_invalid_step=0, format_rate=None)
+    told = call("GET", f"evaluations/{row.pk}", 200)
+    assert (told["right_with_invalid_step"], told["format_rate"]) == (None, None)
 
 
 def test_others_may_not_ask_but_look(call, run):

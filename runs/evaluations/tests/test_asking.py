@@ -123,6 +123,18 @@ def test_a_repetition_takes_the_settings_of_the_newest_but_for_what_is_said(run)
     assert again.dataset == run.dataset.address
 
 
+def test_a_repetition_changes_only_those_settings_of_decoding_that_are_said(run):
+    asked = Wanted(limit=2, decoding={"temperature": 0.8, "samples": 8})
+    evaluated(run, [graded("a"), graded("b")], wanted=asked)
+    assert newest_wanted(run, {"decoding": {"temperature": 0.5}}).decoding == {
+        "temperature": 0.5,
+        "samples": 8,
+    }
+    fewer = newest_wanted(run, {"decoding": {"samples": 4}})
+    assert make_evaluation(run, fewer).params["decoding"] == {"temperature": 0.8, "samples": 4}
+    assert newest_wanted(run, {}).decoding == {"temperature": 0.8, "samples": 8}
+
+
 @pytest.mark.parametrize("status", [Status.STOPPED, Status.FAILED, Status.LOST])
 def test_an_interrupted_one_can_be_resumed_and_one_that_is_done_not(run, operator, status):
     made = make_evaluation(run, Wanted())

@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from django.utils import timezone
 
-from runs.evaluations.tests.support import drawn, evaluated, trained
-from runs.models import Evaluation, Run, Sample
+from runs.evaluations.figures import Check, findings_of
+from runs.evaluations.tests.support import drawn, evaluated, named, trained
+from runs.models import Checkpoint, Evaluation, Run, Sample
 from runs.states import Kind, Status
 from runs.tests.samples_support import graded, hash_of, training
 from tunix_site.tests.pages import WILD, page_text
@@ -83,10 +85,29 @@ def test_several_texts_a_prompt_are_summed_up(page, run):
     assert "pass@2" in text
     assert "maj@2" in text
     assert "majority wrong" in text
+    assert "the 2 texts after one prompt are not independent" not in text
     tab = page(f"/runs/{run.pk}/evaluations/")
     assert "pass@1 25.0%, pass@2 50.0%, maj@2 50.0%" in tab
     assert "max-new-tokens 24, temperature 1, seed 5, samples 2" in tab
     assert f'href="/evaluations/{row.pk}/"' in tab
+
+
+def test_texts_that_share_a_prompt_have_no_interval_of_their_checks(page, run):
+    alone = evaluated(run, SAMPLES)
+    assert [one.interval is None for one in findings_of(alone).checks] == [False, False]
+    assert "Passed (95 % interval)" in page(f"/evaluations/{alone.pk}/")
+    samples = [graded(name, draw=draw, checks={"format": draw > 0}) for name in "ab" for draw in range(4)]
+    row = evaluated(run, samples)
+    (check,) = findings_of(row).checks
+    assert (check.passed, check.checked, check.interval) == (6, 8, None)
+    text = page(f"/evaluations/{row.pk}/")
+    assert "Passed (95 % interval)" not in text
+    assert "6 of 8" in text
+    assert "the 4 texts after one prompt are not independent" in text
+
+
+def test_a_check_that_had_nothing_to_check_has_no_interval():
+    assert Check("format", "", 0, 0, 3).interval is None
 
 
 def test_old_ones_say_that_graders_were_not_recorded(page):
@@ -99,6 +120,10 @@ def test_old_ones_say_that_graders_were_not_recorded(page):
     # Where they first go wrong is read off the steps.
     assert '"counts": [0, 1]' in text
     assert "graded before graders were recorded" in page(f"/runs/{run.pk}/evaluations/")
+    # Neither figure was counted then.
+    for label in ("Right, invalid step", "In the right form"):
+        stat = text.partition(f'<div class="stat-label">{label}</div>')[2]
+        assert stat.startswith('<div class="stat-value"><span class="muted">not recorded</span>'), label
 
 
 def test_what_is_not_there_is_404(page):
@@ -123,6 +148,37 @@ def test_the_same_is_asked_for_again_with_its_settings_filled_in(client, operato
     for name, value in (("temperature", "0.5"), ("samples", "2"), ("seed", "5"), ("subset_seed", "9")):
         assert re.search(rf'name="{name}"[^>]* value="{value}"', form), name
     assert '<option value="auto" selected>' in form
+
+
+def test_a_checkpoint_that_is_gone_stays_chosen_until_another_is(client, operator, run):
+    client.force_login(operator)
+    row = evaluated(run, SAMPLES)
+    link = re.search(r'href="(/runs/\d+/evaluate/[^"]*)"', page_text(client.get(row.get_absolute_url())))
+    assert link is not None
+    Checkpoint.objects.filter(run=run).update(removed_at=timezone.now())
+    form = page_text(client.get(link[1].replace("&amp;", "&")))
+    assert '<option value="10" selected>step 10 (no longer on disk)</option>' in form
+    assert "cannot be graded any more" in form
+    answer = page_text(client.post(f"/runs/{run.pk}/evaluate/", {"checkpoint": "10"}))
+    assert "has no checkpoint on disk" in answer
+    assert '<option value="10" selected>' in answer
+    wild = page_text(client.get(f"/runs/{run.pk}/evaluate/", {"checkpoint": WILD}))
+    assert "(names no checkpoint here)" in wild
+    page_text(client.get(f"/runs/{run.pk}/evaluate/", {"checkpoint": "9" * 5000}))
+    assert Run.objects.filter(kind=Kind.EVALUATE).count() == 1
+
+
+def test_names_on_checkpoints_are_offered(client, operator, run):
+    client.force_login(operator)
+    named(run.checkpoints.get(), "production")
+    form = page_text(client.get(f"/runs/{run.pk}/evaluate/?checkpoint=golden-v2:production"))
+    assert '<option value="golden-v2:production" selected>golden-v2:production (step 10)</option>' in form
+    assert "cannot be graded any more" not in form
+    assert '<option value="production" selected>' in page_text(
+        client.get(f"/runs/{run.pk}/evaluate/?checkpoint=production")
+    )
+    client.post(f"/runs/{run.pk}/evaluate/", {"checkpoint": "golden-v2:production"})
+    assert Run.objects.get(kind=Kind.EVALUATE).params["step"] == 10
 
 
 def test_an_operator_asks_by_the_form(client, operator, run):

@@ -2,9 +2,10 @@
 
 import pytest
 
+from runs.evaluations import repeating
 from runs.evaluations.repeating import repeats
 from runs.evaluations.tests.support import GREEDY, evaluated, trained
-from runs.models import Evaluation
+from runs.models import Evaluation, Sample
 from runs.tests.samples_support import graded
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,35 @@ def test_one_that_differs_names_texts_verdicts_and_devices(run):
 def test_what_was_made_otherwise_is_not_compared(run, changes):
     evaluated(run, PROMPTS, **changes)
     assert repeats(evaluated(run, PROMPTS)) is None
+
+
+def test_other_prompts_are_told_and_those_of_both_compared(run):
+    evaluated(run, [graded("a", draw=draw) for draw in (0, 2)] + [graded("b"), graded("c", "1")], n=3)
+    row = evaluated(
+        run, [graded("a", draw=draw) for draw in (0, 1)] + [graded("b", "1"), graded("d", "2")], n=3, draws=3
+    )
+    found = repeats(row)
+    assert found is not None
+    assert found.differs[:2] == ["they hold other prompts", "2 of 3 texts, the first at prompt 2"]
+    assert found.differs[2] == "1 verdicts, the first at prompt 2"
+
+
+def test_few_texts_are_in_memory_at_a_time(run, monkeypatch):
+    monkeypatch.setattr(repeating, "CHUNK", 1)
+    evaluated(run, PROMPTS)
+    row = evaluated(run, [*PROMPTS[:2], graded("c", "2")])
+    read: list[int] = []
+
+    class Counted(type(Sample.objects.none())):  # type: ignore[misc]
+        def iterator(self, chunk_size=None):
+            read.append(chunk_size)
+            return super().iterator(chunk_size)
+
+    monkeypatch.setattr(Sample.objects, "_queryset_class", Counted)
+    found = repeats(row)
+    assert found is not None
+    assert found.differs[0] == "1 of 3 texts, the first at prompt 3"
+    assert read == [1, 1]
 
 
 def test_old_ones_without_a_hash_repeat_nothing(run):

@@ -85,7 +85,7 @@ class Command(launching.RunCommand):
         if options["detach"]:
             return {"run_id": run.parent_id, "evaluation_run_id": run.pk, "status": run.status}
         self.require_success(run)
-        evaluation = Evaluation.objects.filter(made_by=run, superseded=False).latest("pk")
+        evaluation = self._stored(run)
         if not self.as_json:
             self._tell(evaluation)
         return report(evaluation)
@@ -115,6 +115,19 @@ class Command(launching.RunCommand):
             )
         return run
 
+    def _stored(self, run: Run) -> Evaluation:
+        made = Evaluation.objects.filter(made_by=run, superseded=False).select_related(
+            "dataset", "checkpoint"
+        )
+        row = made.order_by("-pk").first()
+        if row is None:
+            raise ConflictError(
+                f"Run {run.pk} is completed, but its evaluation is not in the database (yet).",
+                hint=f"Look at {run.address} in a moment. Where it does not come, what it graded stands in "
+                f"{run.attempt_directory(run.attempt)}: manage.py import_journal takes it in.",
+            )
+        return row
+
     def _tell(self, row: Evaluation) -> None:
         self.say(
             f"Run {row.run_id}, step {row.step}: answers right: {in_words(row)}, in {row.seconds:.1f} s."
@@ -122,7 +135,8 @@ class Command(launching.RunCommand):
         if more := pass_at_in_words(row):
             self.say(f"With {row.draws} texts a prompt: {more}.")
         if row.step_accuracy is not None:
-            wrong = row.right_with_invalid_step
+            recorded = row.right_below_invalid
+            wrong = "not recorded" if recorded is None else recorded
             self.say(f"Valid steps: {row.step_accuracy:.1%}. Right with an invalid step: {wrong}.")
         if row.format_rate is not None:
             self.say(f"In the right form: {row.format_rate:.1%}.")

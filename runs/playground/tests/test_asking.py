@@ -5,6 +5,8 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
+from runs.devices import Device
+from runs.evaluations.tests.support import named
 from runs.models import Generation, PlaygroundSession, Run
 from runs.playground.asking import ask, find_columns, read_question
 from runs.playground.tests.support import asked, session_run, trained
@@ -138,6 +140,30 @@ def test_a_run_without_a_model_is_not_asked(tmp_path):
         find_columns(run, checkpoint="11")
     with pytest.raises(InvalidInputError, match="the same checkpoint"):
         find_columns(run, checkpoint="latest", beside_checkpoint="10")
+
+
+def test_a_name_on_a_checkpoint_is_asked(tmp_path):
+    run = trained(tmp_path, 10, 20)
+    named(run.checkpoints.get(step=10), "production")
+    named(run.checkpoints.get(step=20), "production", "cups-v1")
+    columns = find_columns(run, checkpoint="golden-v2:production", beside_checkpoint="cups-v1:production")
+    assert [row.step for row in columns] == [10, 20]
+    with pytest.raises(ConflictError, match="points at several checkpoints"):
+        find_columns(run, checkpoint="production")
+    other = trained(tmp_path, 10)
+    with pytest.raises(InvalidInputError, match=f"nor a name on a checkpoint of run {other.pk}"):
+        find_columns(other, checkpoint="production")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_processes_are_taken_in_one_order_whatever_is_asked_first(tmp_path, turned):
+    runs = [trained(tmp_path), trained(tmp_path, device=Device(kind="gpu", name="a card"))]
+    columns = [find_columns(run, checkpoint="latest")[0] for run in runs]
+    ask(question(), columns=columns[::-1] if turned else columns, actor=None)
+    in_order = sorted((run.store, run.device_kind) for run in runs)
+    assert list(PlaygroundSession.objects.order_by("pk").values_list("store", "device_kind")) == in_order
+    asked_of = Generation.objects.order_by("pk").values_list("session__device_kind", flat=True)
+    assert list(asked_of) == (["gpu", "cpu"] if turned else ["cpu", "gpu"])
 
 
 def test_only_what_is_open_counts_against_a_person(tmp_path, operator, make_user, settings):

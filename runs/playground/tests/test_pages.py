@@ -4,6 +4,8 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
+from runs.deleting import delete_run
+from runs.evaluations.tests.support import named
 from runs.models import Generation, Run
 from runs.playground.tests.support import asked, put, session_run, trained
 from runs.states import Kind
@@ -57,6 +59,37 @@ def test_steps_that_differ_are_marked(page, run):
     text = page(f"/runs/{run.pk}/playground/{first.pk}/")
     assert "1 step differs" in text
     assert text.count('class="differs"') == 2
+
+
+def test_a_checkpoint_that_is_gone_stays_chosen_until_another_is(client, page, run):
+    row = put(run, step=5, state="done", text="#1")
+    text = page(f"/runs/{run.pk}/playground/{row.pk}/")
+    assert '<option value="5" selected>step 5 (no longer on disk)</option>' in text
+    assert "cannot be asked any more" in text
+    refused = page_text(post(client, f"/runs/{run.pk}/playground/", checkpoint="5"), 422)
+    assert "no checkpoint of step 5 on disk" in refused
+    assert '<option value="5" selected>' in refused
+    assert "(no longer on disk)" not in page(f"/runs/{run.pk}/playground/")
+
+
+def test_names_on_checkpoints_are_offered(client, page, run):
+    named(run.checkpoints.get(step=10), "production")
+    text = page(f"/runs/{run.pk}/playground/")
+    assert '<option value="golden-v2:production">golden-v2:production (step 10)</option>' in text
+    post(client, f"/runs/{run.pk}/playground/", checkpoint="golden-v2:production")
+    assert Generation.objects.get().step == 10
+
+
+def test_what_one_run_wrote_stays_when_the_other_is_deleted(page, run, tmp_path):
+    other = trained(tmp_path, 10)
+    first = put(other, text="a\n#1", finished=True, state="done")
+    second = put(run, text="b\n#1", finished=True, state="done", beside=first)
+    delete_run(other)
+    second.refresh_from_db()
+    assert (second.run_id, second.beside_id) == (run.pk, None)
+    text = page(f"/runs/{run.pk}/playground/{second.pk}/")
+    assert "What it wrote" in text
+    assert text.count('class="pair-column"') == 1
 
 
 def test_held_out_prompts_come_with_their_answers(page, run):

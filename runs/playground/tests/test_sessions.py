@@ -1,11 +1,13 @@
 """No prompt is lost between a process that is about to end and those who ask just then."""
 
+import contextlib
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from runs.models import Generation, PlaygroundSession, Run
+from runs.playground.asking import _require_room
 from runs.playground.sessions import close
 from runs.playground.tests.support import asked, session_run, trained
 from runs.states import Status
@@ -81,3 +83,31 @@ def test_who_asks_while_a_session_closes_is_served_by_one_that_goes_on(tmp_path)
     assert not left.filter(session__accepts=False).exists()
     assert not left.filter(session__run__status=Status.COMPLETED).exists()
     assert PlaygroundSession.objects.filter(accepts=False).count() >= CLOSED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_closes_waits_for_nobody_who_asks(tmp_path, operator):
+    """One closes while it holds its row, and names its owner in a new run; who asks holds that person."""
+    asked(trained(tmp_path), actor=operator)
+    troubles: list[BaseException] = []
+
+    def close_it() -> None:
+        try:
+            with connection.cursor() as cursor:
+                if connection.vendor == "postgresql":
+                    cursor.execute("SET lock_timeout = '3s'")
+            assert close(PlaygroundSession.objects.get(), hand_on=True)
+        except BaseException as error:
+            troubles.append(error)
+        finally:
+            connection.close()
+
+    # SQLite has one writer, so nobody can hold a row there.
+    with transaction.atomic() if connection.vendor == "postgresql" else contextlib.nullcontext():
+        _require_room(operator, 1)
+        thread = threading.Thread(target=close_it)
+        thread.start()
+        thread.join(60)
+    assert troubles == []
+    assert PlaygroundSession.objects.filter(accepts=True).count() == 1
+    assert PlaygroundSession.objects.count() == 2
