@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0017_verdicts_of_prompts"),
+        ("runs", "0018_evaluations_of_overtaken"),
     ]
 
     operations = [
