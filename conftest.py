@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# How fast examples come and run depends on what else the machine does, which is no property of the code.
+hypothesis_settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any load")
 
 # Before the settings are read: tests never touch the files of the working copy, and one key
 # serves all of them. The database is SQLite in memory, or what DATABASE_URL names.

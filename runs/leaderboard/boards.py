@@ -14,13 +14,13 @@ from datasets_app.models import Dataset
 from runs.models import Evaluation
 
 UNRECORDED: Final = "graded before graders were recorded"
-# Another seed draws other texts of the same kind, which does not keep two from being compared.
-NOT_COMPARED: Final = frozenset({"seed"})
+# What does not keep two from being compared: another seed draws other texts of the same kind, and the room
+# for a text follows the longest expected one, which is shorter where only answers are written.
+NOT_COMPARED: Final = frozenset({"seed", "max_new_tokens"})
 DRAWN_BY: Final = (
     ("temperature", "temperature"),
     ("top_k", "top-k"),
     ("top_p", "top-p"),
-    ("max_new_tokens", "at most tokens"),
 )
 CODE_LENGTH: Final = 10
 
@@ -75,8 +75,7 @@ def decoding_words(decoding: Mapping[str, Any], draws: int) -> str:
     if not decoding:
         return f"decoding not recorded{texts}"
     if not decoding.get("temperature"):
-        most = decoding.get("max_new_tokens")
-        return f"likeliest token{f', at most {most} tokens' if most else ''}{texts}"
+        return f"likeliest token{texts}"
     known = [f"{label} {decoding[name]}" for name, label in DRAWN_BY if decoding.get(name)]
     return ", ".join(known) + texts
 

@@ -1,4 +1,4 @@
-"""What stands on a board: the best evaluation of each run or all of them, ranked, a page at a time."""
+"""What stands on a board: one evaluation of each run or all of them, ranked, a page at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ class Light(NamedTuple):
     n: int
     mark: str | None
     drawn: str
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,10 @@ def standing(
     offset: int = 0,
     limit: int = 50,
 ) -> Standing:
-    """Read a page of a board: the best evaluation of each run, or with ``every`` all of them.
+    """Read a page of a board: one evaluation of each run, or with ``every`` all of them.
 
-    The best of a run has the highest lower bound, so that none wins by few prompts. Three queries.
+    Of a run it is the one of most prompts, and of these the newest: the best of several looks would
+    flatter whoever looks often. Three queries.
     """
     rows = _light(board)
     marked = sum(row.mark in MARKED for row in rows)
@@ -84,7 +86,7 @@ def standing(
         kept = [row for row in rows if row.mark not in MARKED]
         hidden, rows = len(rows) - len(kept), kept
     if not every:
-        rows = _best_of_runs(rows)
+        rows = _one_of_each_run(rows)
     rows.sort(key=lambda row: (-row.accuracy, -row.low, -row.n, row.pk))
     places = ranks([(row.low, row.high) for row in rows])
     shown = list(zip(rows, places, strict=True))[offset : offset + limit]
@@ -107,23 +109,16 @@ def _light(board: Board) -> list[Light]:
         draws=board.draws,
     )
     light = rows.annotate(mark=KeyTextTransform("mark", "overlap")).values_list(
-        "pk", "run_id", "interval_low", "interval_high", "answer_accuracy", "n", "mark", "drawn"
+        "pk", "run_id", "interval_low", "interval_high", "answer_accuracy", "n", "mark", "drawn", "step"
     )
     return [row for row in map(Light._make, light) if row.drawn in board.raw]
 
 
-def _best_of_runs(rows: Sequence[Light]) -> list[Light]:
-    best: dict[int, Light] = {}
-    for row in rows:
-        known = best.get(row.run)
-        if known is None or (row.low, row.accuracy, row.n, row.pk) > (
-            known.low,
-            known.accuracy,
-            known.n,
-            known.pk,
-        ):
-            best[row.run] = row
-    return list(best.values())
+def _one_of_each_run(rows: Sequence[Light]) -> list[Light]:
+    chosen: dict[int, Light] = {}
+    for row in sorted(rows, key=lambda row: (row.n, row.step, row.pk)):
+        chosen[row.run] = row
+    return list(chosen.values())
 
 
 def _in_full(board: Board, shown: Sequence[tuple[Light, Rank]]) -> list[Entry]:

@@ -58,7 +58,7 @@ def test_a_leaderboard_entry_whose_test_prompts_stand_in_its_training_data_is_ma
     assert f"run {honest.run_id}" in hidden
 
 
-def test_each_run_stands_at_its_best_evaluation_and_all_come_where_asked(page, data):
+def test_each_run_stands_there_once_and_all_come_where_asked(page, data):
     first, second = make_runs(2, data)
     store(first, 60, step=10)
     best = store(first, 80, step=20)
@@ -74,6 +74,20 @@ def test_each_run_stands_at_its_best_evaluation_and_all_come_where_asked(page, d
     assert "All 4 evaluations" in text
     assert "60.0 %" in page(all=1)
     assert f"a: evaluation {best.pk} of run" in text
+
+
+def test_the_best_of_several_looks_does_not_stand_for_a_run(data):
+    (run,) = make_runs(1, data)
+    store(run, 90, step=10)
+    newest = store(run, 80, step=20)
+    assert [entry.evaluation for entry in standing(only_board(data)).entries] == [newest]
+
+
+def test_the_room_for_a_text_parts_no_board(data):
+    first, second = make_runs(2, data)
+    store(first, 80)
+    store(second, 10, decoding={"temperature": 0.0, "max_new_tokens": 4})
+    assert standing(only_board(data)).count == 2
 
 
 def test_a_run_does_not_win_by_few_prompts(data):
