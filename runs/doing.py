@@ -95,8 +95,14 @@ def evaluate(
     **wanted: Any,
 ) -> Outcome:
     """Queue a run that grades one of its checkpoints; ``wanted`` are fields of `Wanted`."""
-    chosen = resolve_device(kind=device, index=device_index) if device or device_index is not None else None
-    made = make_evaluation(run, Wanted(**wanted), device=chosen, origin=origin, actor=actor)
+    asked = device or device_index is not None
+    made = make_evaluation(
+        run,
+        Wanted(**wanted),
+        choose_device=(lambda: resolve_device(kind=device, index=device_index)) if asked else None,
+        origin=origin,
+        actor=actor,
+    )
     services.enqueue_run(made, actor=actor)
     step, data = made.params["step"], made.dataset.key if made.dataset else ""
     text = f"Run {made.pk} grades step {step} of run {run.pk} on {made.total_steps} prompts of {data}."

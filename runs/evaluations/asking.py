@@ -1,6 +1,6 @@
 """Ask for an evaluation: checkpoint, traces, how texts are drawn, who grades; checked before it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -48,9 +48,17 @@ WANTED_FIELDS: Final = tuple(one.name for one in fields(Wanted))
 
 
 def make_evaluation(
-    source: Run, wanted: Wanted, *, device: Device | None = None, origin: str = "", actor: Actor = None
+    source: Run,
+    wanted: Wanted,
+    *,
+    choose_device: Callable[[], Device] | None = None,
+    origin: str = "",
+    actor: Actor = None,
 ) -> Run:
     """Write the draft of a run that grades one of the checkpoints of ``source``.
+
+    The device is chosen last, for looking takes time and what is wrong elsewhere needs no device to tell;
+    by default it is of the kind that the model was trained on.
 
     Raises:
         ConflictError: when ``source`` is no training.
@@ -73,7 +81,7 @@ def make_evaluation(
     run = create_run(
         kind=Kind.EVALUATE,
         config=config,
-        device=device or device_of(source),
+        device=choose_device() if choose_device else device_of(source),
         dataset=dataset,
         total_steps=prompts,
         params={

@@ -87,6 +87,7 @@ def start(name: str, *, device: str | None, origin: str, actor: Actor) -> Run:
     recipe = find_recipe(name) if name in names() else _unknown(name)
     if device not in DEVICES:
         raise InvalidInputError(f"device is {device!r}; it is cpu, gpu or left out.")
+    get_dataset(recipe)
     # Asking what there is may take seconds, and nobody else could write meanwhile.
     place = resolve_device(kind=device, index=None)
     with transaction.atomic():

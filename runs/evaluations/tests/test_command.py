@@ -8,7 +8,7 @@ from runs.leaderboard.tests.support import graded
 from runs.management.commands.evaluate import Command
 from runs.models import Run
 from runs.states import Kind, Status
-from runs.tests.support import fresh
+from runs.tests.support import fresh, with_jax
 
 
 @pytest.mark.django_db
@@ -22,6 +22,7 @@ def test_control_evaluates_many_runs(capsys):
         assert made.origin.startswith("manage.py control evaluate")
 
 
+@with_jax
 @pytest.mark.django_db
 def test_one_that_is_done_and_not_stored_says_where_it_is(monkeypatch):
     run = trained()

@@ -99,7 +99,10 @@ class Command(launching.RunCommand):
             except InvalidInputError as error:
                 raise CommandError(str(error), returncode=2) from error
         return make_evaluation(
-            source, wanted, device=device_for(options, source.device_kind), origin=launching.command_line()
+            source,
+            wanted,
+            choose_device=lambda: device_for(options, source.device_kind),
+            origin=launching.command_line(),
         )
 
     def _taken_up(self, run: Run, options: dict[str, Any], given: dict[str, Any]) -> Run:

@@ -18,7 +18,7 @@ from runs.recipes.getting import get_dataset
 from runs.recipes.shipped import find_recipe, names, newest_runs, shipped, start
 from runs.states import Status
 from runs.tests.samples_support import graded, training
-from runs.tests.support import make_run, run_in
+from runs.tests.support import make_run, run_in, with_jax
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.tests.pages import page_text
 
@@ -131,6 +131,7 @@ def few(monkeypatch):
     monkeypatch.setattr("runs.recipes.shipped.read_recipe", lambda path: changed)
 
 
+@with_jax
 def test_the_page_starts_a_recipe_for_those_who_may(client, operator, viewer, few):
     client.force_login(viewer)
     text = page_text(client.get("/recipes/"))
@@ -160,7 +161,7 @@ def test_many_trainings_of_one_recipe_hide_none_of_another():
 def test_what_cannot_start_says_why_on_the_page(client, operator):
     client.force_login(operator)
     text = page_text(client.post("/recipes/addition-plain/train/", {"device": "cpu"}, follow=True))
-    assert "import_traces train_3digit_2000.txt" in text
+    assert "The recipe&#x27;s dataset authors-addition-plain@" in text
     assert "no shipped recipe" in page_text(client.post("/recipes/none/train/", follow=True))
     odd = page_text(client.post("/recipes/chain/train/", {"device": "banana"}, follow=True))
     assert "it is cpu, gpu or left out" in odd
@@ -168,6 +169,7 @@ def test_what_cannot_start_says_why_on_the_page(client, operator):
     assert not Run.objects.exists()
 
 
+@with_jax
 def test_the_admin_has_a_form_for_it(client, administrator, few):
     client.force_login(administrator)
     assert "Train a recipe" in page_text(client.get("/admin/runs/run/"))
@@ -181,6 +183,7 @@ def test_the_admin_has_a_form_for_it(client, administrator, few):
     assert "Select a valid choice" in page_text(refused)
 
 
+@with_jax
 def test_the_api_lists_and_trains_recipes(client, token_headers, few):
     read, operate = token_headers("read"), token_headers("operate")
     address = "/api/training/recipes"
@@ -201,6 +204,7 @@ def test_the_api_lists_and_trains_recipes(client, token_headers, few):
     assert train("chain", read).status_code == 403
 
 
+@with_jax
 def test_the_command_tells_the_figures(few, capsys):
     run = start("chain", device="cpu", origin="", actor=None)
     said = json.loads(json.dumps(report(run)))
