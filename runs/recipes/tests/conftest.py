@@ -1,0 +1,5 @@
+"""Fixtures of those tests that really train."""
+
+from runs.tests.training_support import compiled, dataset
+
+__all__ = ["compiled", "dataset"]
