@@ -26,7 +26,7 @@ from runs.models import Attempt, Generation, HostDevice, PlaygroundSession, Run
 from runs.patience import patiently
 from runs.playground.sessions import close
 from runs.queueing import fitting_runs
-from training.decoding import Decoding, make_decoding
+from training.decoding import Decoding, GeneratedText, make_decoding
 from training.errors import TrainingError
 from training.recorder import Recorder
 
@@ -43,22 +43,6 @@ OVERDUE_S: Final = 60.0
 MAX_REASON: Final = 1000
 
 
-class Text(Protocol):
-    """A text, or its beginning."""
-
-    @property
-    def text(self) -> str:
-        """What was written."""
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens that took."""
-
-    @property
-    def stopped_at_eos(self) -> bool:
-        """Whether the model ended it itself."""
-
-
 class Models(Protocol):
     """What writes; `training.serving.Models` in a child."""
 
@@ -69,8 +53,8 @@ class Models(Protocol):
         prompt: str,
         decoding: Decoding,
         should_stop: Callable[[], bool],
-        on_text: Callable[[Any], None],
-    ) -> Text | None:
+        on_text: Callable[[GeneratedText], None],
+    ) -> GeneratedText | None:
         """Write after a prompt; None where ``should_stop`` ended it."""
 
 
@@ -177,13 +161,13 @@ class Telling:
         self._deadline = time.monotonic() + settings.TUNIX_PLAYGROUND_SECONDS
         self._told_at = 0.0
         self._withdrawn = False
-        self._last: Text | None = None
+        self._last: GeneratedText | None = None
 
     def over(self) -> bool:
         """Tell whether writing should end: its time is up, it was withdrawn, or the process is to stop."""
         return self._withdrawn or self._should_stop() or time.monotonic() > self._deadline
 
-    def hear(self, begun: Text) -> None:
+    def hear(self, begun: GeneratedText) -> None:
         """Pass on how far the text is, a few times a second."""
         self._last = begun
         now = time.monotonic()
@@ -196,7 +180,7 @@ class Telling:
             log.warning("the text was not told, and goes on: %s", error)
             connection.close()
 
-    def end_with(self, text: Text | None) -> None:
+    def end_with(self, text: GeneratedText | None) -> None:
         """Tell the end: the whole text, or where it was broken off."""
         if text is not None:
             self._last = text
@@ -218,7 +202,7 @@ class Telling:
             facts["first_text_at"] = Coalesce("first_text_at", timezone.now())
         patiently(lambda: self._store(self._last, **facts))
 
-    def _store(self, text: Text | None, **facts: Any) -> bool:
+    def _store(self, text: GeneratedText | None, **facts: Any) -> bool:
         if text is not None:
             facts |= {"text": storable(text.text), "tokens": text.tokens}
         return bool(Generation.objects.filter(pk=self._pk, state=State.WRITING).update(**facts))
