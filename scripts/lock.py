@@ -14,10 +14,10 @@ from setup_env import REQUIREMENTS, ROOT
 # The extras of pyproject.toml that go into each file.
 SETS: dict[str, tuple[str, ...]] = {
     "base": (),
-    "cpu": ("cpu",),
-    "gpu": ("gpu",),
-    "test": ("test",),
-    "dev": ("cpu", "test", "dev"),
+    "cpu": ("cpu", "models"),
+    "gpu": ("gpu", "models"),
+    "test": ("test", "models"),
+    "dev": ("cpu", "models", "test", "dev"),
 }
 
 ADDRESS = re.compile(r"\w://|\S @ |^\s*-(?!-hash=)")

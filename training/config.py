@@ -3,6 +3,7 @@
 Imports no JAX, for the site reads it too.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -16,7 +17,7 @@ HARMLESS_FIELDS = frozenset(
     {
         "eval_every_steps", "eval_limit", "final_eval_limit", "eval_batch_size", "max_new_tokens",
         "save_every_steps", "keep_checkpoints", "keep_best", "best_metric", "keep_every_steps",
-        "max_restarts", "grader",
+        "max_restarts", "grader", "evaluate_first",
     }
 )  # fmt: skip
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -27,7 +28,38 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: str = Field("tiny", description="model preset, see training.model_config.PRESETS")
+    model: str = Field(
+        "tiny",
+        description="model preset, see training.model_config.PRESETS, or an imported base model as NAME@HASH",
+    )
+    method: Literal["full", "lora", "qlora"] = Field(
+        "full",
+        description="what is trained: all weights, or adapters of low rank beside the frozen weights of a "
+        "base model; qlora keeps those in few bits",
+    )
+    lora_rank: Annotated[int, Field(ge=1, le=4096)] = Field(16, description="rank of the adapters")
+    lora_alpha: Annotated[float, Field(gt=0, le=65536)] = Field(
+        32.0, description="what adapters add is multiplied by lora_alpha / lora_rank"
+    )
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of an adapter's inputs that is dropped while training"
+    )
+    lora_targets: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        "all-linear",
+        description="which projections get adapters: all-linear, or a regular expression that is searched "
+        "in names such as layers.0.self_attn.q_proj",
+    )
+    quantization: Literal["nf4", "int8"] = Field(
+        "nf4", description="type of the frozen projections under method=qlora"
+    )
+    reasoning: Literal["plain", "think", "reasoning_content"] = Field(
+        "plain",
+        description="how a base model writes steps: as lines before # and the answer, between <think> and "
+        "</think>, or as the chat template's reasoning_content",
+    )
+    system_prompt: Annotated[str, Field(max_length=8000)] = Field(
+        "", description="system message of a base model's chat template; empty: none"
+    )
     target: Literal["trace", "answer"] = Field(
         "trace", description="what is supervised: all steps and the answer, or the answer alone"
     )
@@ -114,6 +146,9 @@ class TrainConfig(BaseModel):
     )
     scan_layers: bool = Field(False, description="one compiled block run in a loop: compiles faster")
 
+    evaluate_first: bool = Field(
+        False, description="evaluate before the first update too, as thoroughly as at the end"
+    )
     eval_every_steps: Annotated[int, Field(ge=0, le=MAX_INT)] = Field(
         250, description="evaluate every so many updates; 0: only at the end"
     )
@@ -147,6 +182,20 @@ class TrainConfig(BaseModel):
         "checkpoint, and so its evaluations after what they wrote; never after the same error at the same "
         "step twice",
     )
+
+    @model_validator(mode="after")
+    def _adapters_need_a_base(self) -> Self:
+        if self.method != "full" and "@" not in self.model:
+            raise ValueError(
+                f"method={self.method} trains adapters beside the weights of an imported base model, and "
+                f"{self.model} begins from nothing; import one with import_model, or take method=full"
+            )
+        if self.lora_targets != "all-linear":
+            try:
+                re.compile(self.lora_targets)
+            except re.error as error:
+                raise ValueError(f"lora_targets is no regular expression: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _rates_fit(self) -> Self:

@@ -1,8 +1,7 @@
-"""Tensors by their Hugging Face names, and our parameters: one map for both directions."""
+"""Our parameters from tensors by their Hugging Face names, and back, as whole dictionaries on the host."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,50 +10,9 @@ from flax import nnx
 
 from training.assembly import named_leaves
 from training.errors import ConfigError
+from training.hf.names import tensors_of
 from training.model import Transformer
 from training.model_config import ModelConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """One tensor in both worlds; ``{}`` is the number of the layer. Their matrices are (outputs, inputs)."""
-
-    theirs: str
-    ours: str
-    transposed: bool = False
-
-
-_LAYER: Final = "model.layers.{}."
-_COMMON: Final = (
-    Name("model.embed_tokens.weight", "embedding"),
-    Name("model.norm.weight", "norm.scale"),
-    Name("lm_head.weight", "output.kernel", transposed=True),
-    Name(_LAYER + "input_layernorm.weight", "blocks.{}.attention_norm.scale"),
-    Name(_LAYER + "self_attn.q_norm.weight", "blocks.{}.attention.q_norm.scale"),
-    Name(_LAYER + "self_attn.k_norm.weight", "blocks.{}.attention.k_norm.scale"),
-    *(
-        Name(
-            f"{_LAYER}self_attn.{theirs}_proj.{kind}", f"blocks.{{}}.attention.{ours}.{own}", kind == "weight"
-        )
-        for theirs, ours in (("q", "q"), ("k", "k"), ("v", "v"), ("o", "out"))
-        for kind, own in (("weight", "kernel"), ("bias", "bias"))
-    ),
-    *(
-        Name(f"{_LAYER}mlp.{theirs}_proj.weight", f"blocks.{{}}.mlp.{ours}.kernel", transposed=True)
-        for theirs, ours in (("gate", "gate"), ("up", "up"), ("down", "out"))
-    ),
-)
-LLAMA_LIKE: Final = (
-    *_COMMON,
-    Name(_LAYER + "post_attention_layernorm.weight", "blocks.{}.mlp_norm.scale"),
-)
-# The same words mean another norm here: the one that follows attention.
-GEMMA3: Final = (
-    *_COMMON,
-    Name(_LAYER + "post_attention_layernorm.weight", "blocks.{}.attention_post_norm.scale"),
-    Name(_LAYER + "pre_feedforward_layernorm.weight", "blocks.{}.mlp_norm.scale"),
-    Name(_LAYER + "post_feedforward_layernorm.weight", "blocks.{}.mlp_post_norm.scale"),
-)
 
 
 def params_from_hf(tensors: Mapping[str, np.ndarray], shape: ModelConfig) -> nnx.State[Any, Any]:
@@ -66,21 +24,22 @@ def params_from_hf(tensors: Mapping[str, np.ndarray], shape: ModelConfig) -> nnx
     Raises:
         ConfigError: naming tensors that are missing, that nothing uses, or whose shape is another.
     """
-    wanted, described = _wanted(shape)
+    wanted = {tensor.theirs: tensor for tensor in tensors_of(shape)}
     spare = {name for name in tensors if _is_spare(name, tensors, shape)}
     problems = _list("missing", wanted.keys() - tensors.keys())
     problems += _list("unexpected", tensors.keys() - wanted.keys() - spare)
-    for theirs, (name, leaf) in wanted.items():
-        expected = leaf.shape[::-1] if name.transposed else leaf.shape
-        if theirs in tensors and tensors[theirs].shape != expected:
-            problems.append(f"{theirs} has shape {tensors[theirs].shape}, the config asks for {expected}")
+    for theirs, tensor in wanted.items():
+        if theirs in tensors and tensors[theirs].shape != tensor.shape:
+            problems.append(f"{theirs} has shape {tensors[theirs].shape}, the config asks for {tensor.shape}")
     if problems:
         raise ConfigError(f"The tensors do not fit the config: {'; '.join(problems[:10])}.")
-    arrays = []
-    for theirs, (name, _) in wanted.items():
+    arrays = {}
+    for theirs, tensor in wanted.items():
         array = np.asarray(tensors[theirs], dtype=np.float32)
-        arrays.append(np.ascontiguousarray(array.T) if name.transposed else array)
-    params: nnx.State[Any, Any] = jax.tree.unflatten(jax.tree.structure(described), arrays)
+        arrays[tensor.ours] = np.ascontiguousarray(array.T) if tensor.transposed else array
+    described = _described(shape)
+    ordered = [arrays[ours] for ours in named_leaves(described)]
+    params: nnx.State[Any, Any] = jax.tree.unflatten(jax.tree.structure(described), ordered)
     return params
 
 
@@ -88,14 +47,14 @@ def params_to_hf(params: nnx.State[Any, Any], shape: ModelConfig) -> dict[str, n
     """Turn parameters of an unscanned `Transformer` into tensors by their Hugging Face names, in fp32."""
     leaves = named_leaves(params)
     found = {}
-    for theirs, (name, ours) in _names(leaves, shape).items():
-        array = np.asarray(leaves[ours], dtype=np.float32)
-        found[theirs] = np.ascontiguousarray(array.T) if name.transposed else array
+    for tensor in tensors_of(shape):
+        array = np.asarray(leaves[tensor.ours], dtype=np.float32)
+        found[tensor.theirs] = np.ascontiguousarray(array.T) if tensor.transposed else array
     return found
 
 
-def _wanted(shape: ModelConfig) -> tuple[dict[str, tuple[Name, jax.ShapeDtypeStruct]], Any]:
-    """Describe all tensors of the shape, in the order of our parameters."""
+def _described(shape: ModelConfig) -> Any:
+    """Describe the parameters of an unscanned model."""
 
     def make() -> Transformer:
         return Transformer(
@@ -105,21 +64,7 @@ def _wanted(shape: ModelConfig) -> tuple[dict[str, tuple[Name, jax.ShapeDtypeStr
             rngs=nnx.Rngs(params=jax.random.key(0)),
         )
 
-    described = nnx.split(nnx.eval_shape(make))[1]
-    leaves = named_leaves(described)
-    return {theirs: (name, leaves[ours]) for theirs, (name, ours) in _names(leaves, shape).items()}, described
-
-
-def _names(leaves: Iterable[str], shape: ModelConfig) -> dict[str, tuple[Name, str]]:
-    """Map their names of our leaves to the entry of the table and our name."""
-    table = {name.ours: name for name in (GEMMA3 if shape.post_norms else LLAMA_LIKE)}
-    found = {}
-    for ours in leaves:
-        head, *rest = ours.split(".")
-        in_layer = head == "blocks"
-        name = table[".".join([head, "{}", *rest[1:]])] if in_layer else table[ours]
-        found[name.theirs.format(rest[0]) if in_layer else name.theirs] = (name, ours)
-    return found
+    return nnx.split(nnx.eval_shape(make))[1]
 
 
 def _is_spare(name: str, tensors: Mapping[str, np.ndarray], shape: ModelConfig) -> bool:
