@@ -26,6 +26,7 @@ from training.hf.tokenizer_files import TOKENIZER_NAME, TokenizerFiles
 _NAMED: Final = re.compile(f"{NAME_BEGIN}([0-9]+){NAME_END}")
 # What no tokenizer can take, and what has a meaning of its own here.
 _FOREIGN: Final = re.compile("[\ud800-\udfff\ufdd0-\ufdef]")
+_STAND_IN: Final = re.compile(f"[{STAND_INS[0]}-{STAND_INS[-1]}]")
 _BYTE: Final = re.compile(r"<0x[0-9A-F]{2}>")
 _TAG: Final = re.compile(r"[<\[]\S{1,60}[>\]]")
 _UNFINISHED: Final = "\N{REPLACEMENT CHARACTER}"
@@ -51,13 +52,16 @@ class Encoder:
             text: one["id"] for text, one in added.items() if one.get("special") or text in named
         }
         self.ids = vocabulary | {text: one["id"] for text, one in added.items()}
-        self.size = max(self.ids.values(), default=-1) + 1
+        self._known = frozenset(self.ids.values())
+        self.size = max(self._known, default=-1) + 1
         self.is_total = _is_total(files.tokenizer)
         self._texts = {number: text for text, number in self.controls.items()}
         self._bytes = {number for text, number in vocabulary.items() if _BYTE.fullmatch(text)}
         by_length = sorted(self.controls, key=lambda text: (-len(text), text))
         self._control = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
-        self._hide, self._show = _stand_ins(self.controls, files.name)
+        self._hidden = _stand_ins(self.controls, files.name)
+        self._shown = {stand_in: edge for edge, stand_in in self._hidden.items()}
+        self._edge = re.compile("|".join(map(re.escape, self._hidden)) or r"(?!)")
         self._library = _load(_renamed(files.tokenizer, added, self.controls), files.name)
         for text, number in self.controls.items():
             if self._library.token_to_id(_name(number)) != number:
@@ -69,15 +73,15 @@ class Encoder:
 
     def guard(self, text: str) -> str:
         """Give a text of people to a template; lone surrogates and noncharacters become U+FFFD."""
-        return _FOREIGN.sub(_UNFINISHED, text).translate(self._hide)
+        return self._edge.sub(lambda found: self._hidden[found[0]], _FOREIGN.sub(_UNFINISHED, text))
 
     def shown(self, guarded: str) -> str:
         """Give a guarded text as it was."""
-        return guarded.translate(self._show)
+        return _STAND_IN.sub(lambda found: self._shown.get(found[0], ""), guarded)
 
     def seal(self, written: str) -> str:
         """Make a text that `encode` takes of what a template wrote with guarded texts."""
-        return self._control.sub(lambda found: _name(self.controls[found[0]]), written).translate(self._show)
+        return self.shown(self._control.sub(lambda found: _name(self.controls[found[0]]), written))
 
     def first_control(self, written: str) -> tuple[int, int] | None:
         """Find the first control token in what a template wrote."""
@@ -112,8 +116,9 @@ class Encoder:
         return list(full[:at])
 
     def decode(self, ids: list[int]) -> str:
-        """Turn ids into text, control tokens by their texts."""
-        text: str = self._library.decode(ids, skip_special_tokens=False)
+        """Turn ids into text, control tokens by their texts; ids that the tokenizer has not give nothing."""
+        known = [number for number in ids if number in self._known]
+        text: str = self._library.decode(known, skip_special_tokens=False)
         return _NAMED.sub(lambda found: self._texts.get(int(found[1]), ""), text)
 
     def decode_begun(self, ids: list[int]) -> str:
@@ -122,10 +127,10 @@ class Encoder:
         What the last tokens give may change with those that follow as long as they are single bytes, or end
         within a character.
         """
-        end = len(ids)
-        while end and ids[end - 1] in self._bytes:
-            end -= 1
-        return self.decode(ids[:end]).rstrip(_UNFINISHED)
+        known = [number for number in ids if number in self._known]
+        while known and known[-1] in self._bytes:
+            known.pop()
+        return self.decode(known).rstrip(_UNFINISHED)
 
     def text_of(self, number: int) -> str:
         """Give a control token's text, or the name that the vocabulary has for an id."""
@@ -192,17 +197,14 @@ def _is_total(tokenizer: Mapping[str, Any]) -> bool:
     return bool(tokenizer["model"].get("byte_fallback")) or '"ByteLevel"' in json.dumps(parts)
 
 
-def _stand_ins(controls: Iterable[str], name: str) -> tuple[dict[int, str], dict[int, str]]:
+def _stand_ins(controls: Iterable[str], name: str) -> dict[str, str]:
     stripped = [text.strip() for text in controls]
     edges = sorted({edge for text in stripped if text for edge in (text[0], text[-1])})
     if len(edges) > len(STAND_INS):
         raise ConfigError(
             f"{name}: its special tokens begin and end with more than {len(STAND_INS)} characters."
         )
-    pairs = list(zip(edges, STAND_INS, strict=False))
-    return {ord(edge): stand_in for edge, stand_in in pairs}, {
-        ord(stand_in): edge for edge, stand_in in pairs
-    }
+    return dict(zip(edges, STAND_INS, strict=False))
 
 
 def _renamed(

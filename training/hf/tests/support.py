@@ -94,14 +94,19 @@ GEMMA = """{{ bos_token }}
     {%- if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}
         {{- raise_exception('roles must alternate') }}
     {%- endif %}
-    {{- '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n' + (first if
-    loop.first else '') }} {{- m['content'] | trim }}{{- '<end_of_turn>\\n' }}
+    {{- '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n' }}
+    {{- first if loop.first else '' }}
+    {{- m['content'] | trim }}{{- '<end_of_turn>\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<start_of_turn>model\\n' }}{% endif %}
 """
-GEMMA_NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{%
-endif %}" + GEMMA # Roles as ordinary text, the end of all texts as the end of a turn, as Zephyr and
-TinyLlama document. ZEPHYR = """{% for m in messages %}
+REFUSES = """{%- if messages[0].role == 'system' %}
+{{- raise_exception('System role not supported') }}
+{%- endif %}
+"""
+GEMMA_NO_SYSTEM = REFUSES + GEMMA
+# Roles as ordinary text, the end of all texts as the end of a turn, as Zephyr and TinyLlama document.
+ZEPHYR = """{% for m in messages %}
 {% if m['role'] == 'user' %}
 {{ '<|user|>\\n' + m['content'] + eos_token }}
 {% elif m['role'] == 'system' %}
@@ -210,8 +215,8 @@ SHAPES: dict[str, tuple[Any, str | None, str, str]] = {
 
 
 def write_model(folder: Path, shape: str = "qwen2", **files: Any) -> Path:
-    """Write the files of one of `SHAPES`; ``files`` replace some by a text, an object, or leave them out
-    (None).""" tokenizer, bos, eos, template = SHAPES[shape]
+    """Write the files of one of `SHAPES`; ``files`` replace some by a text, an object, or nothing (None)."""
+    tokenizer, bos, eos, template = SHAPES[shape]
     content = {
         "tokenizer.json": tokenizer(),
         "tokenizer_config.json": {"bos_token": bos, "eos_token": {"content": eos}},
@@ -220,13 +225,15 @@ def write_model(folder: Path, shape: str = "qwen2", **files: Any) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in content.items():
+        (folder / name).unlink(missing_ok=True)
         if value is not None:
             (folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
     return folder
 
 
-def load(folder: Path, shape: str = "qwen2", *, reasoning: str = "plain", system: str = "", **files: Any) ->
-HfForm:
+def load(
+    folder: Path, shape: str = "qwen2", *, reasoning: str = "plain", system: str = "", **files: Any
+) -> HfForm:
     """Write the files of a shape and load its form."""
     form = load_text_form(write_model(folder, shape, **files), reasoning=reasoning, system_prompt=system)
     assert isinstance(form, HfForm)
