@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
 from jinja2.filters import make_attrgetter
 from jinja2.parser import Parser
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from training.hf.conventions import FIXED_DATE, SPAN_BEGIN, SPAN_END
@@ -173,9 +174,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise TemplateStopped(f"it writes more than {MAX_TEXT:,} characters")
 
     def _replaced(self, text: Any, old: Any, new: Any, count: int | None = None) -> str:
-        text, old, new = str(text), str(old), str(new)
-        self._fits(_size_after(text, old, new))
-        return text.replace(old, new, -1 if count is None else count)
+        whole, before, after = str(text), str(old), str(new)
+        self._fits(_size_after(whole, before, after))
+        return whole.replace(before, after, -1 if count is None else count)
 
     def _joined_filter(self, value: Any, d: Any = "", attribute: Any = None) -> str:
         values = list(value if attribute is None else map(make_attrgetter(self, attribute), value))

@@ -49,7 +49,7 @@ def pad_id(files: TokenizerFiles, encoder: Encoder, ends: tuple[int, ...]) -> in
     own = files.special.get("pad_token", "")
     named = [number for text, number in free.items() if "pad" in text.lower()]
     reserved = [number for text, number in free.items() if any(word in text.lower() for word in _RESERVED)]
-    candidates = [
+    candidates: list[int | None] = [
         *([free[own]] if own in free else []),
         *named,
         *([unknown] if unknown in free.values() else []),
@@ -61,8 +61,7 @@ def pad_id(files: TokenizerFiles, encoder: Encoder, ends: tuple[int, ...]) -> in
     if chosen is None:
         raise ConfigError(
             f"{files.name}: no token can fill the rest of a row: the tokenizer has no pad_token that is not "
-            f"also an end, and "
-            "no special token to spare. Add a <pad> token to the tokenizer and a row to the model, or take "
-            "another model."
+            "also an end, and no special token to spare. Add a <pad> token to the tokenizer and a row to the "
+            "model, or take another model."
         )
     return chosen

@@ -142,7 +142,7 @@ def byte_level(kind: str = "chatml") -> str:
     made.add_tokens(TAGS)
     content = json.loads(made.to_str())
     if kind == "llama3":
-        content["post_processor"] = template_processing(specials[0], made.token_to_id(specials[0]))
+        content["post_processor"] = template_processing(specials[0], int(made.token_to_id(specials[0]) or 0))
     return json.dumps(content)
 
 

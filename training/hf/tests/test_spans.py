@@ -7,6 +7,7 @@ pytest.importorskip("tokenizers")
 from training.errors import ConfigError
 from training.examples import TraceExample
 from training.hf.tests.support import CHATML, CHATML_GENERATION, SHAPES, load
+from training.rendering import Target
 
 EXAMPLE = TraceExample("", "What is 12 + 30?", ("12+30=42", "two\nlines", "so # 42"), "42")
 PLAIN = "12+30=42\ntwo\\nlines\nso # 42\n#42"
@@ -63,7 +64,8 @@ READ = [(shape, how) for shape in SHAPES for how in ("plain", "think") if (shape
 @pytest.mark.parametrize(("shape", "reasoning"), READ)
 def test_steps_and_answer_are_read_back(tmp_path, shape, reasoning):
     form = load(tmp_path, shape, reasoning=reasoning)
-    for target, steps in (("trace", EXAMPLE.steps), ("answer", ())):
+    targets: dict[Target, tuple[str, ...]] = {"trace": EXAMPLE.steps, "answer": ()}
+    for target, steps in targets.items():
         ids, size = form.trace(EXAMPLE, target)
         found = form.parse(form.decode(ids[size:]))
         assert (found.steps, found.answer, found.problem) == (steps, "42", "")

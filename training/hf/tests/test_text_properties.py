@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from training.examples import TraceExample
 from training.hf.tests.support import load
+from training.hf.text import HfForm
 from training.text_form import BYTES
 
-FORMS = {}
+FORMS: dict[tuple[str, str], HfForm] = {}
 MARKS = [
     "<|im_end|>",
     "</s>",
