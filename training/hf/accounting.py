@@ -1,4 +1,4 @@
-"""Whether tensors by their Hugging Face names are those of a model, none missing or left over. Imports no JAX."""
+"""Whether tensors by their Hugging Face names are just those of a model. Imports no JAX."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final

@@ -53,7 +53,8 @@ def numpy_type(stored: str, *, where: str) -> np.dtype:
     if stored == "BF16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        brain: np.dtype = np.dtype(ml_dtypes.bfloat16)
+        return brain
     if stored not in ("F32", "F16"):
         raise ConfigError(f"{where} is stored as {stored}; only F32, F16 and BF16 are supported.")
     return np.dtype(np.float32 if stored == "F32" else np.float16)
