@@ -120,7 +120,10 @@ def draw(described: nnx.State[Any, Any], key: jax.Array) -> nnx.State[Any, Any]:
 
 
 def quantize(matrix: jax.Array, qtype: str) -> Quantized:
-    """Put a matrix (inputs, outputs) into few bits: nf4 with a scale for 64 inputs of an output, int8 with one an output."""
+    """Put a matrix (inputs, outputs) into few bits.
+
+    nf4 has a scale for each 64 inputs of an output, int8 one for each output.
+    """
     import qwix
 
     inputs = matrix.shape[-2]

@@ -32,8 +32,8 @@ class TrainState(NamedTuple):
     """Everything that decides the future of a run.
 
     ``frozen`` are the weights that a method leaves as they are (None without such); they never change and
-    no checkpoint holds them. ``average`` is the moving average of the parameters (None without ``ema_decay``);
-    ``step`` counts the updates, also those whose numbers were not finite and that changed
+    no checkpoint holds them. ``average`` is the moving average of the parameters (None without
+    ``ema_decay``); ``step`` counts the updates, also those whose numbers were not finite and that changed
     nothing: ``skipped`` of them in all, ``skipped_in_row`` of them last.
     """
 
@@ -71,7 +71,7 @@ class Assembly:
         return nnx.merge(self.graph, params)
 
     def weights(self, state: TrainState) -> Params:
-        """Give what is evaluated: the moving average where there is one, else the parameters, and the frozen."""
+        """Give what is evaluated: the moving average of the parameters, or these, and what is frozen."""
         trained = state.params if state.average is None else averaging.read(state.average)
         return join(trained, state.frozen)
 
@@ -177,7 +177,9 @@ def described_params(assembly: Assembly) -> Params:
         # Norms and biases are small, and products of matrices alone run in the compute type.
         name = jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
         narrow = name.rpartition(".")[2] in {"kernel", "embedding"}
-        return jax.ShapeDtypeStruct(leaf.shape, assembly.dtype if narrow else leaf.dtype)
+        # JAX leaves the constructor untyped.
+        dtype = assembly.dtype if narrow else leaf.dtype
+        return jax.ShapeDtypeStruct(leaf.shape, dtype)  # type: ignore[no-untyped-call]
 
     return join(trained, jax.tree_util.tree_map_with_path(kept, frozen))
 
