@@ -14,6 +14,7 @@ urlpatterns = [
     path("evaluations/", include("runs.evaluations.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),
     path("recipes/", include("runs.recipes.urls")),
+    path("models/", include("runs.base_models.preview_urls")),
     path("workers/", include("runs.worker_urls")),
     path("leaderboard/", include("runs.leaderboard.urls")),
     path("evaluations/compare/", include("runs.evaluation_pairs.urls")),

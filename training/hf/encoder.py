@@ -55,6 +55,7 @@ class Encoder:
         self._known = frozenset(self.ids.values())
         self.size = max(self._known, default=-1) + 1
         self.is_total = _is_total(files.tokenizer)
+        self._is_byte_level = _is_byte_level(files.tokenizer)
         self._texts = {number: text for text, number in self.controls.items()}
         self._bytes = {number for text, number in vocabulary.items() if _BYTE.fullmatch(text)}
         by_length = sorted(self.controls, key=lambda text: (-len(text), text))
@@ -132,9 +133,37 @@ class Encoder:
             known.pop()
         return self.decode(known).rstrip(_UNFINISHED)
 
-    def text_of(self, number: int) -> str:
-        """Give a control token's text, or the name that the vocabulary has for an id."""
-        return self._texts.get(number) or str(self._library.id_to_token(number) or "")
+    def piece(self, number: int) -> str:
+        """Give what one id adds to a text; U+FFFD where that is a part of a character."""
+        if number in self._texts:
+            return self._texts[number]
+        name = str(self._library.id_to_token(number) or "")
+        if number in self._bytes:
+            return bytes([int(name[1:-1], 16)]).decode("utf-8", "replace")
+        return self.decode([number]) if self._is_byte_level else name.replace("▁", " ")
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """Give what each id adds to a text; a character of several tokens comes with the last, U+FFFD before."""
+        found: list[str] = []
+        begun: list[int] = []
+        for number in ids:
+            piece = self.piece(number)
+            begun = [*begun, number] if _UNFINISHED in piece else []
+            whole = self._joined(begun)
+            if begun and _UNFINISHED not in whole:
+                piece, begun = whole, []
+            found.append(piece)
+        return found
+
+    def _joined(self, ids: list[int]) -> str:
+        if ids and all(number in self._bytes for number in ids):
+            names = [str(self._library.id_to_token(number)) for number in ids]
+            return bytes(int(name[1:-1], 16) for name in names).decode("utf-8", "replace")
+        return self.decode(ids)
+
+
+def _is_byte_level(tokenizer: Mapping[str, Any]) -> bool:
+    return '"ByteLevel"' in json.dumps([tokenizer.get("pre_tokenizer"), tokenizer.get("decoder")])
 
 
 def _name(number: int) -> str:
@@ -193,8 +222,7 @@ def _vocabulary(files: TokenizerFiles) -> dict[str, int]:
 
 def _is_total(tokenizer: Mapping[str, Any]) -> bool:
     """Tell whether every text has tokens of its own, so that none becomes the unknown one."""
-    parts = [tokenizer.get("pre_tokenizer"), tokenizer.get("decoder")]
-    return bool(tokenizer["model"].get("byte_fallback")) or '"ByteLevel"' in json.dumps(parts)
+    return bool(tokenizer["model"].get("byte_fallback")) or _is_byte_level(tokenizer)
 
 
 def _stand_ins(controls: Iterable[str], name: str) -> dict[str, str]:

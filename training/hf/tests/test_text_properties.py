@@ -108,3 +108,12 @@ def test_without_a_template_the_text_is_that_of_training_from_scratch():
         bytes_ids, bytes_size = BYTES.trace(example, target)
         assert form.decode(mine[:size]) == BYTES.decode(bytes_ids[:bytes_size])
         assert form.decode(mine[size:]) == BYTES.decode(bytes_ids[bytes_size:])
+
+
+def test_the_pieces_of_a_text_are_its_characters_each_with_the_last_of_its_tokens():
+    for shape in ("base-bytes", "base-pieces", "gemma"):
+        form = next(form for (name, _), form in FORMS.items() if name == shape)
+        ids = form.encoder.encode("é🦜 a\n b")
+        pieces = form.encoder.pieces(ids)
+        assert "".join(piece for piece in pieces if piece != "\ufffd").strip() == "é🦜 a\n b"
+        assert pieces.count("\ufffd") >= 3

@@ -39,7 +39,7 @@ def test_a_pad_token_that_is_also_an_end_is_not_used(tmp_path):
     assert load(tmp_path, tokenizer_config__json=config).pad == 367
     generation = {"eos_token_id": [369, 367]}
     form = load(tmp_path, tokenizer_config__json=config, generation_config__json=generation)
-    assert form.encoder.text_of(form.pad) == "<|fim_pad|>"
+    assert form.encoder.piece(form.pad) == "<|fim_pad|>"
 
 
 def test_without_a_pad_token_one_that_nothing_uses_is_taken(tmp_path):
@@ -49,7 +49,7 @@ def test_without_a_pad_token_one_that_nothing_uses_is_taken(tmp_path):
     for number, token in enumerate(content["added_tokens"]):
         token["id"] = content["added_tokens"][0]["id"] + number
     form = load(tmp_path, tokenizer__json=json.dumps(content))
-    assert form.encoder.text_of(form.pad) == "<|reserved_7|>"
+    assert form.encoder.piece(form.pad) == "<|reserved_7|>"
     content["added_tokens"] = [
         token for token in content["added_tokens"] if token["content"] in ("<|im_start|>", "<|im_end|>")
     ]
