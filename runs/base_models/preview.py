@@ -22,13 +22,13 @@ from tunix_site.errors import UserError
 SHOWN_TOKENS: Final = 3000
 LISTED_DATASETS: Final = 100
 REASONING: Final = {
-    "plain": "lines, then # and the answer",
-    "think": "between <think> and </think>",
-    "reasoning_content": "reasoning_content of the template",
+    "plain": "plain: lines, then #",
+    "think": "think: <think> … </think>",
+    "reasoning_content": "reasoning_content",
 }
-TARGETS: Final = {"trace": "steps and answer", "answer": "the answer alone"}
+TARGETS: Final = {"trace": "trace: steps and answer", "answer": "answer alone"}
 MAX_SYSTEM_PROMPT: Final = 8000
-_MARKS: Final = {"\n": ("␊", "line break"), "\r": ("␍", "carriage return"), "\t": ("␉", "tab")}
+_MARKS: Final = {"\n": ("↵", "line break"), "\t": ("→", "tab")}
 
 Kind = Literal["prompt", "learnt", "end"]
 _WORDS: Final[dict[Kind, str]] = {

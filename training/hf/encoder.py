@@ -143,7 +143,7 @@ class Encoder:
         return self.decode([number]) if self._is_byte_level else name.replace("▁", " ")
 
     def pieces(self, ids: list[int]) -> list[str]:
-        """Give what each id adds to a text; a character of several tokens comes with the last, U+FFFD before."""
+        """Give what each id adds to a text; a character of several comes with the last, U+FFFD before."""
         found: list[str] = []
         begun: list[int] = []
         for number in ids:

@@ -40,7 +40,9 @@ def pad_id(files: TokenizerFiles, encoder: Encoder, ends: tuple[int, ...]) -> in
     """
     used = {number for text, number in encoder.special.items() if text in files.template}
     used |= {encoder.ids.get(files.special.get("bos_token", ""), -1), *ends}
-    unknown = encoder.ids.get(files.special.get("unk_token", ""))
+    unknown = encoder.ids.get(
+        files.special.get("unk_token") or str(files.tokenizer["model"].get("unk_token") or "")
+    )
     free = {
         text: number
         for text, number in sorted(encoder.special.items(), key=lambda item: -item[1])

@@ -43,8 +43,8 @@ def test_it_shows_what_is_trained_on_and_what_is_not(page):
     read = {
         kind: "".join(text for one, _, text in found if one == kind) for kind in ("prompt", "learnt", "end")
     }
-    assert read["prompt"] == "&lt;|im_start|&gt;user␊1+1?&lt;|im_end|&gt;␊&lt;|im_start|&gt;assistant␊"
-    assert read["learnt"] == "&lt;think&gt;␊one␊two␊&lt;/think&gt;␊␊2"
+    assert read["prompt"] == "&lt;|im_start|&gt;user↵1+1?&lt;|im_end|&gt;↵&lt;|im_start|&gt;assistant↵"
+    assert read["learnt"] == "&lt;think&gt;↵one↵two↵&lt;/think&gt;↵↵2"
     assert read["end"] == "&lt;|im_end|&gt;"
     assert [number for kind, number, _ in found if kind == "end"] == [369]
 
@@ -54,9 +54,9 @@ def test_the_form_asks_and_the_answer_follows(page):
     published("mine-v1", [member("first?", ["a"], "1"), member("second?", ["b"], "2")])
     text = page(dataset="mine-v1", trace="1", target="answer", system_prompt="Be kind.\r\nBe short.")
     whole = "".join(text for _, _, text in tokens(text))
-    assert "system␊Be kind.␊Be short.&lt;|im_end|&gt;" in whole
+    assert "system↵Be kind.↵Be short.&lt;|im_end|&gt;" in whole
     assert whole.endswith(
-        "second?&lt;|im_end|&gt;␊&lt;|im_start|&gt;assistant␊&lt;think&gt;␊␊&lt;/think&gt;␊␊#2&lt;|im_end|&gt;"
+        "second?&lt;|im_end|&gt;↵&lt;|im_start|&gt;assistant↵&lt;think&gt;↵↵&lt;/think&gt;↵↵#2&lt;|im_end|&gt;"
     )
     assert "trace=0" in text
     assert 'rel="next"' not in text
@@ -122,7 +122,7 @@ def test_wild_texts_are_shown_and_do_no_harm(page):
 
 def test_marks_stand_for_what_has_no_look():
     assert [(part.text, part.mark) for part in visible("a\n\tb")] == [
-        ("a", ""), ("␊", "line break"), ("␉", "tab"), ("b", "")
+        ("a", ""), ("↵", "line break"), ("→", "tab"), ("b", "")
     ]  # fmt: skip
     assert [part.text for part in visible(" ")] == [" "]
     assert [part.text for part in visible("")] == [""]
