@@ -58,8 +58,7 @@ class Encoder:
         self._is_byte_level = _is_byte_level(files.tokenizer)
         self._texts = {number: text for text, number in self.controls.items()}
         self._bytes = {number for text, number in vocabulary.items() if _BYTE.fullmatch(text)}
-        by_length = sorted(self.controls, key=lambda text: (-len(text), text))
-        self._control = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
+        self._control = re.compile(longest_of(self.controls) or r"(?!)")
         self._hidden = _stand_ins(self.controls, files.name)
         self._shown = {stand_in: edge for edge, stand_in in self._hidden.items()}
         self._edge = re.compile("|".join(map(re.escape, self._hidden)) or r"(?!)")
@@ -160,6 +159,23 @@ class Encoder:
             names = [str(self._library.id_to_token(number)) for number in ids]
             return bytes(int(name[1:-1], 16) for name in names).decode("utf-8", "replace")
         return self.decode(ids)
+
+
+def longest_of(texts: Iterable[str]) -> str:
+    """Write a regular expression for the longest of many texts, as a tree of their letters.
+
+    One that lists them tries each in turn: thousands, where a tokenizer has as many unused tokens.
+    """
+    rests: dict[str, list[str]] = {}
+    ends = False
+    for text in texts:
+        if text:
+            rests.setdefault(text[0], []).append(text[1:])
+        else:
+            ends = True
+    branches = [re.escape(first) + longest_of(rest) for first, rest in sorted(rests.items())]
+    body = branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+    return "" if not branches else f"(?:{body})?" if ends else body
 
 
 def _is_byte_level(tokenizer: Mapping[str, Any]) -> bool:

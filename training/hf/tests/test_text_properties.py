@@ -1,5 +1,7 @@
 """What must hold of every trace, whatever it says: prefix, round trip, streaming, special tokens."""
 
+import re
+
 import pytest
 
 pytest.importorskip("tokenizers")
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.examples import TraceExample
+from training.hf.encoder import longest_of
 from training.hf.tests.support import load
 from training.hf.text import HfForm
 from training.text_form import BYTES
@@ -117,3 +120,9 @@ def test_the_pieces_of_a_text_are_its_characters_each_with_the_last_of_its_token
         pieces = form.encoder.pieces(ids)
         assert "".join(piece for piece in pieces if piece != "\ufffd").strip() == "é🦜 a\n b"
         assert pieces.count("\ufffd") >= 3
+
+
+@given(st.sets(st.text("ab|<>.", min_size=1, max_size=4), min_size=1), st.text("ab|<>.", max_size=20))
+def test_many_texts_are_found_as_by_a_list_that_begins_with_the_longest(texts, text):
+    listed = "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+    assert re.findall(longest_of(texts), text) == re.findall(listed, text)
