@@ -67,8 +67,8 @@ class Encoder:
             if self._library.token_to_id(_name(number)) != number:
                 raise ConfigError(
                     f"{files.name}: {TOKENIZER_NAME} gives {text!r} the id {number}, which the tokenizers "
-                    f"library "
-                    "cannot keep. Save the tokenizer anew with transformers' save_pretrained and import that."
+                    "library cannot keep. Save the tokenizer anew with transformers' save_pretrained and "
+                    "import that."
                 )
 
     def guard(self, text: str) -> str:
@@ -203,8 +203,8 @@ def _added(files: TokenizerFiles, vocabulary: Mapping[str, int]) -> dict[str, di
     if needed:
         raise ConfigError(
             f"{files.name}: the model's table has {files.table} rows, and {needed[0]!r} has the id "
-            f"{beyond[needed[0]]}. "
-            "Model and tokenizer do not belong together; import the model with its own tokenizer."
+            f"{beyond[needed[0]]}. Model and tokenizer do not belong together; import the model with its "
+            "own tokenizer."
         )
     wanted = {files.special.get("bos_token"), files.special.get("eos_token")}
     for text, number in vocabulary.items():
@@ -229,9 +229,8 @@ def _vocabulary(files: TokenizerFiles) -> dict[str, int]:
     largest = max(vocabulary.values(), default=-1)
     if files.table is not None and largest >= files.table:
         raise ConfigError(
-            f"{files.name}: the tokenizer has ids up to {largest}, and the model's table only {files.table} "
-            f"rows. "
-            "Import the model with its own tokenizer."
+            f"{files.name}: the tokenizer has ids up to {largest}, and the model's table only "
+            f"{files.table} rows. Import the model with its own tokenizer."
         )
     return vocabulary
 
@@ -289,6 +288,6 @@ def _load(content: Mapping[str, Any], name: str) -> Any:
         return Tokenizer.from_str(json.dumps(content))
     except Exception as error:  # the library raises nothing narrower
         raise ConfigError(
-            f"{name}: {TOKENIZER_NAME} cannot be used ({error}). Save the tokenizer anew with transformers' "
-            "save_pretrained, or take a newer `tokenizers`."
+            f"{name}: {TOKENIZER_NAME} cannot be used ({error}). Save the tokenizer anew with "
+            "transformers' save_pretrained, or take a newer `tokenizers`."
         ) from error
