@@ -1,10 +1,10 @@
-"""The estimate of an update's memory beside what XLA says of the compiled update, on a CPU and without weights.
+"""The estimate of an update's memory beside what XLA says of the compiled one, on a CPU and without weights.
 
     JAX_PLATFORMS=cpu python -m benchmarks.memory_estimates [--output FILE]
 
-The shape is that of Qwen2.5-0.5B with 4, 8 or all 24 of its layers, in fp32 with dense attention, for that is
-what a CPU's program keeps to: it turns bf16 into fp32 and back. What stays (weights, optimizer state, batch) has
-to agree to the byte, but for counters; for the rest the factors of training.memory_estimate were fitted to
+The shape is that of Qwen2.5-0.5B with 4, 8 or all 24 of its layers, in fp32 with dense attention, for this
+is what a CPU's program keeps to: it turns bf16 into fp32 and back. What stays (weights, optimizer state, batch)
+has to agree to the byte, but for counters; for the rest the factors of training.memory_estimate were fitted to
 updates such as these.
 """
 
@@ -72,8 +72,8 @@ def measure(layers: int, length: int, values: dict[str, Any]) -> dict[str, Any]:
     rows = cast("AnyRows", SimpleNamespace(width=length, reach=length, max_segments=4))
     began = time.perf_counter()
     with (
-        mock.patch.object(assembly, "model_shape", lambda _: shape),
-        mock.patch.object(assembly, "text_form", lambda _: BYTES),
+        mock.patch.object(assembly, "model_shape", return_value=shape),
+        mock.patch.object(assembly, "text_form", return_value=BYTES),
     ):
         plan = Planner(config, rows, jax.devices("cpu")[0]).plan_of(config)
     seconds = time.perf_counter() - began

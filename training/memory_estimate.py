@@ -39,7 +39,7 @@ _MARGIN_SHARE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Bytes of one update. ``moment`` names the one that needs the most beside what stays; ``beside`` its parts.
+    """Bytes of one update: what stays, and ``beside`` the parts of the moment that needs the most beside it.
 
     ``margin`` is what a GPU takes for itself; on a CPU there is none.
     """
@@ -127,7 +127,7 @@ class _Update:
 
     @cached_property
     def trained_leaves(self) -> list[tuple[int, ...]]:
-        """Shapes of what is trained, as the optimizer sees them: (inputs, outputs), scanned layers stacked."""
+        """Shapes of what is trained, (inputs, outputs), as the optimizer sees them: scanned layers stacked."""
         if self.config.method == "full":
             return self._stacked([(one, _ours(one)) for one in self.tensors])
         rank, chosen = self.config.lora_rank, [one for one in self.tensors if self._is_target(one)]
