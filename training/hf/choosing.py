@@ -60,7 +60,7 @@ def _why_not(there: set[str]) -> str:
     if endings & {"bin", "pt", "pth", "ckpt"}:
         return (
             "The weights are there only as pickles (.bin, .pt), which can run code when they are opened "
-            f"and are never read here. Look for a revision with {SINGLE}, or let transformers write one elsewhere: "
+            f"and are never read here. Look for a revision with {SINGLE}, or write one elsewhere: "
             'AutoModelForCausalLM.from_pretrained("FOLDER").save_pretrained("NEW", safe_serialization=True).'
         )
     if "gguf" in endings:

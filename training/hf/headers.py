@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn, TypeGuard
 
 from training.errors import ConfigError
 
@@ -113,8 +113,8 @@ def _place(file: str, name: str, facts: Any, data: int) -> Place:
     what = f"{file}: the tensor {name[:200]!r}"
     if not _numbers(shape) or not _numbers(span) or len(span) != 2 or span[0] > span[1]:
         raise ConfigError(f"{what} has no sound shape and data_offsets.")
-    if dtype not in SIZES:
-        kind = f"is stored as {dtype}" if dtype in _OTHERS else "has no type that is known"
+    if not isinstance(dtype, str) or dtype not in SIZES:
+        kind = f"is stored as {dtype}" if str(dtype) in _OTHERS else "has no type that is known"
         raise ConfigError(
             f"{what} {kind}; only {', '.join(SIZES)} are read. Import the model that was not quantised."
         )
@@ -124,7 +124,7 @@ def _place(file: str, name: str, facts: Any, data: int) -> Place:
     return Place(file, dtype, tuple(shape), data + span[0], size)
 
 
-def _numbers(values: Any) -> bool:
+def _numbers(values: Any) -> TypeGuard[list[int]]:
     return (
         isinstance(values, list)
         and len(values) <= 16

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def changed(family="llama", /, **changes):
     return {name: one for name, one in tensors.items() if one is not None}
 
 
-REFUSED_TENSORS = {
+REFUSED_TENSORS: dict[str, Any] = {
     "missing": ({QUERY: None}, f"missing: {QUERY}"),
     "unexpected": (
         {QUERY + "_scale": zeros((1,))},
@@ -61,7 +62,7 @@ def test_many_that_are_missing_are_counted(tmp_path):
         inspect_folder(tmp_path)
 
 
-REFUSED_CONFIGS = {
+REFUSED_CONFIGS: dict[str, Any] = {
     "an unknown family": ({"model_type": "mamba"}, "'mamba' is not supported; known are llama, qwen2"),
     "a model of images": ({"model_type": "gemma3"}, "gemma3_text"),
     "quantised weights": ({"quantization_config": {"quant_method": "gptq"}}, r"quantised \(gptq\)"),
@@ -78,7 +79,7 @@ def test_a_config_that_cannot_be_built_is_refused(tmp_path, what):
         inspect_folder(model_folder(tmp_path, config=config))
 
 
-FOLDERS = {
+FOLDERS: dict[str, Any] = {
     "pickles": (["config.json", "pytorch_model.bin"], "pickles .* never read here.*safe_serialization"),
     "GGUF": (["config.json", "model-Q4.gguf"], "only as GGUF"),
     "an adapter": (["adapter_config.json", "adapter_model.safetensors"], "adapter alone"),

@@ -4,6 +4,7 @@ import json
 import os
 import struct
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def tensor(begin=0, end=16, shape=(2, 2), dtype="F32"):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
 
-CRAFTED = {
+CRAFTED: dict[str, Any] = {
     "is longer than the file": ({"a": tensor()}, bytes(16), 1000, "cut off: its header"),
     "claims 9 EB": ({"a": tensor()}, bytes(16), 2**63, "no safetensors file"),
     "holds no JSON": (b"{" * 40, bytes(16), None, "no sound JSON"),
@@ -45,7 +46,7 @@ CRAFTED = {
     "ends too early": ({"a": tensor()}, bytes(20), None, "bytes follow"),
     "is quantised": ({"a": tensor(0, 16, (16,), "U8")}, bytes(16), None, "is stored as U8"),
     "has a type of its own": ({"a": tensor(dtype="XX")}, bytes(16), None, "no type that is known"),
-    "has a type that is a list": ({"a": tensor(dtype=None)}, bytes(16), None, "no type that is known"),
+    "has a type that is a list": ({"a": tensor(dtype=["F32"])}, bytes(16), None, "no type that is known"),
 }
 
 
