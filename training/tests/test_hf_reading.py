@@ -1,0 +1,195 @@
+"""Weights come from their files once each, as they are stored, and anything odd is refused before."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("ml_dtypes")
+pytest.importorskip("safetensors")
+
+import numpy as np
+
+from training.bases import BaseRecord, FileFacts
+from training.errors import ConfigError
+from training.hf.families import model_config_from_hf
+from training.hf.names import tensors_of as names_of
+from training.hf.reading import stream
+from training.hf.shards import INDEX_NAME, places
+from training.tests.hf_support import FAMILIES, config_of, tensors_of, write_model, write_sharded
+
+SHAPE = model_config_from_hf(config_of("qwen3"))
+
+
+@pytest.mark.parametrize(
+    ("family", "dtype", "shards"),
+    [*((family, "bfloat16", 3) for family in FAMILIES), ("llama", "float32", 1), ("qwen2", "float16", 2)],
+)
+def test_each_tensor_comes_once_as_it_is_stored(tmp_path, family, dtype, shards):
+    written = write_model(tmp_path, family, dtype=dtype, shards=shards)
+    shape = model_config_from_hf(config_of(family))
+    found = list(stream(tmp_path, shape))
+    assert sorted(tensor.ours for tensor, _ in found) == sorted(tensor.ours for tensor in names_of(shape))
+    for tensor, array in found:
+        assert array.dtype == written[tensor.theirs].dtype
+        assert array.shape == tensor.shape
+        assert array.tobytes() == written[tensor.theirs].tobytes()
+        assert array.flags.owndata or array.base.flags.owndata
+        assert array.flags.writeable
+
+
+def test_they_come_file_by_file_in_the_order_of_the_bytes(tmp_path):
+    write_model(tmp_path, "qwen3", shards=3)
+    order = [place.name for place in places(tmp_path)]
+    assert [tensor.theirs for tensor, _ in stream(tmp_path, SHAPE)] == order
+    files = [place.path.name for place in places(tmp_path)]
+    assert files == sorted(files)
+    assert len(set(files)) == 3
+
+
+def test_the_embedding_may_be_repeated_and_frequencies_be_stored(tmp_path):
+    tensors = tensors_of("qwen3")
+    tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.ones(8)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].astype(np.float16)
+    tensors["model.embed_tokens.weight"] = tensors["lm_head.weight"].astype(np.float32)
+    write_sharded(tmp_path, tensors, 2)
+    assert "lm_head.weight" not in {tensor.theirs for tensor, _ in stream(tmp_path, SHAPE)}
+
+
+def test_a_head_that_contradicts_the_embedding_in_its_last_number_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.hf.reading._CHUNK", 1000)
+    tensors = tensors_of("qwen3")
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].copy()
+    tensors["lm_head.weight"][-1, -1] += 1
+    write_sharded(tmp_path, tensors, 1)
+    with pytest.raises(ConfigError, match=r"unexpected: lm_head\.weight"):
+        stream(tmp_path, SHAPE)
+
+
+def without_a_norm(tensors):
+    del tensors["model.norm.weight"]
+
+
+def with_a_bias(tensors):
+    tensors["model.layers.0.self_attn.q_proj.bias"] = np.ones(64, np.float32)
+
+
+def turned(tensors):
+    tensors["model.layers.0.mlp.up_proj.weight"] = np.ones((32, 48), np.float32)
+
+
+def doubles(tensors):
+    tensors["model.norm.weight"] = tensors["model.norm.weight"].astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_a_norm, r"missing: model\.norm\.weight"),
+        (with_a_bias, r"unexpected: model\.layers\.0\.self_attn\.q_proj\.bias"),
+        (turned, r"up_proj\.weight has shape \(32, 48\), the config asks for \(48, 32\)"),
+        (doubles, r"model\.norm\.weight is stored as F64; only F32"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_first_tensor(tmp_path, change, message):
+    tensors = tensors_of("qwen3")
+    change(tensors)
+    write_sharded(tmp_path, tensors, 2)
+    with pytest.raises(ConfigError, match=message):
+        stream(tmp_path, SHAPE)
+
+
+def cut(folder):
+    path = folder / "model-00002-of-00002.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def no_safetensors(folder):
+    (folder / "model-00001-of-00002.safetensors").write_bytes(b"PK\x03\x04 a pickle in a box")
+
+
+def a_missing_shard(folder):
+    (folder / "model-00001-of-00002.safetensors").unlink()
+
+
+def twice(folder):
+    copied = (folder / "model-00001-of-00002.safetensors").read_bytes()
+    (folder / "model-00002-of-00002.safetensors").write_bytes(copied)
+
+
+def another_index(folder):
+    index = json.loads((folder / INDEX_NAME).read_text())
+    index["weight_map"]["model.norm.weight"] = "model-00001-of-00002.safetensors"
+    index["weight_map"]["model.embed_tokens.weight"] = "model-00002-of-00002.safetensors"
+    (folder / INDEX_NAME).write_text(json.dumps(index))
+
+
+def a_shard_elsewhere(folder):
+    (folder / INDEX_NAME).write_text('{"weight_map": {"model.norm.weight": "../model.safetensors"}}')
+
+
+def no_map(folder):
+    (folder / INDEX_NAME).write_text("[]")
+
+
+def no_index(folder):
+    (folder / INDEX_NAME).unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (cut, "cut off, damaged"),
+        (no_safetensors, "cut off, damaged or no safetensors file"),
+        (a_missing_shard, "model-00001-of-00002.safetensors is missing"),
+        (twice, "is in two files"),
+        (another_index, r"does not fit its files: \S+ should be in model-0000\d-of-00002"),
+        (a_shard_elsewhere, "no safetensors file beside it"),
+        (no_map, "no weight_map"),
+        (no_index, "holds neither"),
+    ],
+)
+def test_damaged_and_contradicting_files_are_named(tmp_path, harm, message):
+    write_model(tmp_path, "qwen3", shards=2)
+    harm(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        stream(tmp_path, SHAPE)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path):
+    write_model(tmp_path, "qwen3")
+    found = stream(tmp_path, SHAPE)
+    next(found)
+    path = tmp_path / "model.safetensors"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(ConfigError, match=r"model\.safetensors ends within .* changed while it was read"):
+        list(found)
+
+
+def test_a_file_of_another_size_than_recorded_is_refused(tmp_path):
+    write_model(tmp_path, "qwen3")
+    size = (tmp_path / "model.safetensors").stat().st_size
+    sha = "0" * 64
+
+    def record(files):
+        told = BaseRecord(
+            name="tiny", source="here", family="qwen3", parameters=1, dtype="float32", files=files,
+            content_hash=sha, imported_at=0.0,
+        )  # fmt: skip
+        (tmp_path / "tunix_model.json").write_text(told.model_dump_json())
+
+    record({"model.safetensors": FileFacts(size=size, sha256=sha)})
+    assert len(list(stream(tmp_path, SHAPE))) == len(names_of(SHAPE))
+    record({"model.safetensors": FileFacts(size=size + 1, sha256=sha)})
+    with pytest.raises(ConfigError, match=f"has {size:,} bytes; it had {size + 1:,} bytes when"):
+        stream(tmp_path, SHAPE)
+    record({})
+    with pytest.raises(ConfigError, match="added later"):
+        stream(tmp_path, SHAPE)
+
+
+def test_reading_loads_no_jax():
+    code = "import sys, training.hf.reading; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
