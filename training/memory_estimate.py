@@ -92,6 +92,30 @@ def estimate(
     return _Update(shape, config, gpu, attention).estimate()
 
 
+def writing_bytes(shape: ModelConfig, config: TrainConfig, texts: int, *, gpu: bool = True) -> int:
+    """Estimate what an evaluation needs beside what stays, while it writes so many texts together.
+
+    Keys and values are counted twice, for those of the prompts are copied once; texts are taken to be as
+    long as ``sequence_length``.
+    """
+    update = _Update(shape, config, gpu, "fused")
+    cache = 2 * shape.layers * shape.kv_heads * shape.head_size * update.width
+    each = 2 * cache * config.sequence_length + 2 * shape.vocab_size * FP32
+    whole = sum(one.size for one in update.tensors)
+    return texts * each + (update.width * whole if config.method == "full" and update.width < FP32 else 0)
+
+
+def texts_that_fit(
+    shape: ModelConfig, config: TrainConfig, memory: int, *, most: int = 64, gpu: bool = True
+) -> int:
+    """Return how many texts, a power of two, can be written together beside what stays; at least 1."""
+    about, texts = estimate(shape, config, gpu=gpu), most
+    free = memory - about.stays - about.margin
+    while texts > 1 and writing_bytes(shape, config, texts, gpu=gpu) > free:
+        texts //= 2
+    return texts
+
+
 @dataclass(frozen=True)
 class _Update:
     shape: ModelConfig
@@ -127,7 +151,7 @@ class _Update:
 
     @cached_property
     def trained_leaves(self) -> list[tuple[int, ...]]:
-        """Shapes of what is trained, (inputs, outputs), as the optimizer sees them: scanned layers stacked."""
+        """Shapes of what is trained as the optimizer sees them: those of scanned layers stacked."""
         if self.config.method == "full":
             return self._stacked([(one, _ours(one)) for one in self.tensors])
         rank, chosen = self.config.lora_rank, [one for one in self.tensors if self._is_target(one)]
@@ -156,7 +180,7 @@ class _Update:
         return wanted == "all-linear" or re.search(wanted, name) is not None
 
     def _frozen_bytes(self, tensor: Tensor) -> int:
-        """Bytes of a tensor that stays as it is: matrices in the type of products or in few bits, the rest fp32."""
+        """Bytes of a frozen tensor: matrices in the type of products or in few bits, the rest fp32."""
         if self.config.method == "qlora" and _is_block_kernel(tensor):
             inputs, outputs = _ours(tensor)
             if self.config.quantization == "int8":

@@ -4,7 +4,7 @@ from training.config import TrainConfig
 from training.hf.families import model_config_from_hf
 from training.hf.names import tensors_of
 from training.hf.tests.published import PUBLISHED
-from training.memory_estimate import estimate, optimizer_bytes
+from training.memory_estimate import estimate, optimizer_bytes, texts_that_fit, writing_bytes
 from training.model_config import PRESETS, parameter_count
 
 GIB = 2**30
@@ -113,6 +113,17 @@ def test_parts_add_up_to_the_whole():
     assert sum(found.parts().values()) == found.total
     assert found.moment in {"the loss", "the backward pass", "the optimizer"}
     assert 0 not in found.parts().values()
+
+
+def test_as_many_texts_are_written_together_as_fit():
+    shape, recipe = shape_of("Qwen3-0.6B"), config(method="lora", sequence_length=1024)
+    # Keys and values of 28 layers of 8 heads of 128 in bf16, twice, and logits over the vocabulary.
+    assert writing_bytes(shape, recipe, 1) == 2 * 1024 * 28 * 2 * 8 * 128 * 2 + 2 * 151936 * 4
+    assert texts_that_fit(shape, recipe, CARD) == 32
+    assert texts_that_fit(shape, recipe, 80 * GIB) == 64
+    assert texts_that_fit(shape, recipe, 0) == 1
+    full = config(method="full", sequence_length=1024)
+    assert texts_that_fit(shape, full, CARD) < 32
 
 
 def test_scores_are_squares_only_without_a_fused_kernel():

@@ -88,6 +88,6 @@ def test_targets_are_those_that_get_adapters():
         model="shape@" + "0" * 12, method="lora", lora_rank=2, lora_targets=r"[qv]_proj|down"
     )
     sizes = {one.ours: sum(one.shape) for one in tensors_of(SHAPE)}
-    chosen = targets(config, SHAPE.layers)
-    numbers = 2 * sum(sizes[f"blocks.{name}.kernel"] for name in chosen)
+    found = targets(config, SHAPE.layers)
+    numbers = 2 * sum(sizes[f"blocks.{name}.kernel"] for name in found)
     assert estimate(SHAPE, config).trained == 4 * numbers
