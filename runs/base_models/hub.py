@@ -62,12 +62,9 @@ class Hub:
         if not is_repository(repository):
             raise InvalidInputError(f"{repository[:200]!r} is no repository of the hub, OWNER/NAME.")
         with explained(repository, revision):
-            info: Any = (
-                library()
-                .HfApi(token=self.token or None)
-                .model_info(
-                    repository, revision=revision or None, files_metadata=True, timeout=hub_files.TIMEOUT_S
-                )
+            api: Any = library().HfApi(endpoint=_endpoint(), token=self.token or None)
+            info: Any = api.model_info(
+                repository, revision=revision or None, files_metadata=True, timeout=hub_files.TIMEOUT_S
             )
         files = {
             one.rfilename: RemoteFile(one.size or 0, one.lfs.sha256 if one.lfs else "")

@@ -1,6 +1,7 @@
 """What the hub's library says, in words that tell what to do."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ def library() -> Any:
     Raises:
         UserError: when it is not installed.
     """
+    # It is to tell nobody what else is installed here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
         import huggingface_hub.errors

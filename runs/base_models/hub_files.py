@@ -10,7 +10,6 @@ from runs.base_models.hub_errors import library, transport_errors
 from tunix_site.errors import UserError
 
 TIMEOUT_S: Final = 30.0
-_CHUNK: Final = 1 << 20
 # Attempts in a row that bring not one byte.
 ATTEMPTS: Final = 5
 PAUSE_S: Final = 1.0
@@ -65,7 +64,8 @@ def _stream(
             # It begins at the beginning again.
             file.truncate(0)
             have = 0
-        for piece in answer.iter_bytes(_CHUNK):
+        # As they come: what waits for a full piece would be lost where the connection breaks.
+        for piece in answer.iter_bytes():
             have += len(piece)
             if have > size:
                 file.truncate(0)
@@ -73,5 +73,5 @@ def _stream(
                     f"The hub sent more than the {size:,} bytes that it said.", hint="Try again later."
                 )
             file.write(piece)
+            file.flush()
             counted(have)
-        file.flush()
