@@ -2,8 +2,8 @@
 
     JAX_PLATFORMS=cpu python -m benchmarks.memory_estimates [--output FILE]
 
-The shape is that of Qwen2.5-0.5B with 4, 8 or all 24 of its layers, in fp32 with dense attention, for a CPU's
-program turns bf16 into fp32 and back. What stays (weights, optimizer state, batch) has to agree to the byte, but
+The shape is that of Qwen2.5-0.5B with 4, 8 or all 24 of its layers, in fp32 with dense attention, as a CPU
+computes bf16 in fp32. What stays (weights, optimizer state, batch) has to agree to the byte, but
 for counters; for the rest the factors of training.memory_estimate were fitted to updates such as these.
 """
 

@@ -1,4 +1,4 @@
-"""What a training changed: its evaluation before the first update beside its last one, on the same prompts."""
+"""What a training changed: its evaluation before the first update beside its last, on the same prompts."""
 
 import math
 from dataclasses import dataclass

@@ -2,8 +2,8 @@
 
 The defaults that differ from a training from scratch, and why:
 
-- learning rate 2e-4 for adapters, 1e-5 for all weights: Hu et al. (arXiv 2106.09685) and Dettmers et al. (arXiv
-  2305.14314) train adapters with 1e-4 to 2e-4; all weights stay near what they were with a twentieth of that;
+- learning rate 2e-4 for adapters, as Hu et al. (arXiv 2106.09685) and Dettmers et al. (arXiv 2305.14314) take
+  for models of such sizes, and 1e-5 for all weights, which shall stay near what they were;
 - a warm-up of 3 % of the updates, then a cosine down to a tenth of the rate, gradients clipped at 1;
 - no weight decay, which would pull weights to zero that others have trained;
 - blocks computed again in the backward pass, and as many rows at once as fit: memory is what is short;

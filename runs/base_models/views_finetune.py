@@ -59,7 +59,7 @@ def finetune_context(
 @require_POST
 @scope_required("operate")
 def start(request: HttpRequest, address: str) -> HttpResponse:
-    """Queue a run that fine-tunes this model, then show it; where that cannot be, say why on the model's page."""
+    """Queue a run that fine-tunes this model, then show it; say why where that cannot be."""
     row = find_row(address)
     form = request.POST
     try:
