@@ -67,7 +67,7 @@ class BeforeAfter:
         """Say what chance explains of it."""
         pair = self.counts
         if not pair.discordant:
-            return "no answer changed"
+            return "no verdict changed"
         if pair.only_other == pair.only_baseline:
             return "as many gained as lost"
         better = "better" if pair.only_other > pair.only_baseline else "worse"

@@ -36,7 +36,6 @@ REASONINGS: Final = ("think", "plain", "reasoning_content")
 STEPS: Final = 300
 # Where a device does not tell its memory, a usual card is taken.
 USUAL_MEMORY: Final = 12 * 2**30
-GIB: Final = 2**30
 _RATES: Final = {"lora": 2e-4, "qlora": 2e-4, "full": 1e-5}
 
 
@@ -102,10 +101,10 @@ class Fit:
     @property
     def words(self) -> str:
         """Say it in one sentence."""
-        need = f"An update needs about {self.estimate.total / GIB:.1f} GiB"
+        need = f"An update needs about {_size(self.estimate.total)}"
         if self.memory is None:
             return f"{need}; how much {self.device} has is not known."
-        has = f"{self.device} has {self.memory / GIB:.1f} GiB"
+        has = f"{self.device} has {_size(self.memory)}"
         if self.estimate.total <= self.memory:
             return f"{need}, and {has}."
         return f"{need}, and {has}: {'too little' if self.is_hopeless else 'it may be too little'}."
@@ -181,3 +180,7 @@ def finetune(
         )
         services.enqueue_run(run, actor=actor)
     return run
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -54,7 +54,7 @@ def test_the_interval_of_the_change_is_agresti_and_mins():
     [
         (set(), set(range(10)), "better, more than chance explains"),
         (set(range(10)), set(), "worse, more than chance explains"),
-        ({1}, {1}, "no answer changed"),
+        ({1}, {1}, "no verdict changed"),
         ({1}, {2}, "as many gained as lost"),
     ],
 )
