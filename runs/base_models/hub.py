@@ -17,7 +17,7 @@ from typing import Any, Final
 from runs.base_models import hub_files
 from runs.base_models.hub_errors import explained, library
 from runs.base_models.naming import is_repository
-from runs.base_models.places import DOWNLOADS, check_room, ready_root
+from runs.base_models.places import DOWNLOADS, as_size, check_room, ready_root
 from runs.base_models.placing import Progressed, quietly
 from training.errors import ConfigError
 from training.hf.choosing import CARD, INDEX, choose_files
@@ -124,7 +124,7 @@ class Hub:
         names = [*small, *sorted(beside - set(small)), *sorted(weights)]
         total = sum(listing.files[name].size for name in names)
         here = sum(_have(folder, name) for name in names)
-        check_room(folder, max(0, total - here), f"{listing.repository}, {total / 1e9:,.2f} GB,")
+        check_room(folder, max(0, total - here), f"{listing.repository}, {as_size(total)},")
         done = 0
         for name in names:
             self._fetch(listing, name, folder, progressed, done, total)

@@ -69,7 +69,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE_BYTES:
         raise UserError(
-            f"{what} needs {_gib(needed)} in {folder}, and {_gib(free)} are free.",
+            f"{what} needs {as_size(needed)} in {folder}, and {as_size(free)} are free.",
             hint="Make room there, or set TUNIX_ARTIFACTS_DIR to a larger disk.",
         )
 
@@ -83,7 +83,8 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _gib(size: int) -> str:
+def as_size(size: int) -> str:
+    """Write bytes as GiB or MiB."""
     return f"{size / (1 << 30):,.2f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):,.1f} MiB"
 
 

@@ -195,6 +195,6 @@ class TestRefusedBeforeTheWeights:
 
         usage = shutil.disk_usage("/")._replace(free=1 << 16)
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
-        with pytest.raises(UserError, match=r"owner/model, 0\.00 GB, needs .* are free"):
+        with pytest.raises(UserError, match=r"owner/model, 0\.1 MiB, needs .* are free"):
             import_repository("owner/model")
         assert WEIGHTS not in dict(fetched(hub))

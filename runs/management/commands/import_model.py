@@ -11,6 +11,7 @@ from runs.base_models.from_hub import import_repository
 from runs.base_models.hub import Hub
 from runs.base_models.importing import Imported, import_folder, scan
 from runs.base_models.naming import is_repository
+from runs.base_models.places import as_size
 from runs.base_models.placing import Progressed
 from tunix_site.commands import TunixCommand, add_flag
 from tunix_site.errors import InvalidInputError
@@ -84,13 +85,14 @@ class Command(TunixCommand):
     def _tell(self, imported: Imported) -> dict[str, Any]:
         row = imported.row
         if imported.created:
-            size = f"{row.parameters:,} parameters, {row.size_bytes / 1e9:,.2f} GB in {row.dtype}"
+            size = f"{row.parameters:,} parameters, {as_size(row.size_bytes)} in {row.dtype}"
             self.say(f"Imported {row.reference}: {row.family}, {size}.")
         else:
             self.say(f"{row.reference} is here already with this content. Nothing changed.")
         for note in imported.notes:
             self.say(f"Note: {note}")
-        self.say(f"Train from it: manage.py train --model {row.reference} --dataset KEY")
+        if row.tokenizer_hash:
+            self.say(f"Train from it: manage.py train --model {row.reference} --dataset KEY")
         return {
             "name": row.name,
             "reference": row.reference,
