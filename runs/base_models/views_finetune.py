@@ -4,15 +4,16 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from datasets_app.selectors import list_datasets
-from runs.base_models.finetuning import METHODS, REASONINGS, STEPS, base_of, default_reasoning, finetune
+from runs.base_models.finetuning import METHODS, REASONINGS, STEPS, default_reasoning, finetune
 from runs.base_models.memory_table import table_for
 from runs.base_models.selectors import find_row
 from runs.models import BaseModel
+from training.model_config import ModelConfig
 from tunix_site.auth import scope_required
 from tunix_site.errors import InvalidInputError, UserError
 from tunix_site.roles import covers, user_scope
@@ -32,23 +33,18 @@ REASONING_LABELS: Final = {
 
 
 def finetune_context(
-    row: BaseModel, *, user: AbstractBaseUser | AnonymousUser, card: str = ""
+    row: BaseModel, shape: ModelConfig | None, *, user: AbstractBaseUser | AnonymousUser, card: str = ""
 ) -> dict[str, Any]:
     """Give what the fragments `_memory.html` and `_finetune.html` need on the page of a base model.
 
-    The table is None where the model's folder does not lie on this machine.
+    Without a ``shape``, whose files are not here, there is neither a table nor a form.
     """
-    try:
-        memory = table_for(base_of(row).shape, card)
-    except UserError:
-        memory = None
-    may = covers(user_scope(user), "operate")
-    offered = list_datasets().values_list("key", flat=True).distinct()[:KEYS_OFFERED] if may else []
+    may = shape is not None and bool(row.tokenizer_hash) and covers(user_scope(user), "operate")
+    keys = list_datasets().values_list("key", flat=True).distinct()[:KEYS_OFFERED] if may else []
     return {
-        "row": row,
-        "memory": memory,
-        "may_finetune": may and memory is not None,
-        "finetune_datasets": list(dict.fromkeys(offered)),
+        "memory": table_for(shape, card) if shape else None,
+        "may_finetune": may,
+        "finetune_datasets": list(dict.fromkeys(keys)),
         "finetune_methods": [(one, METHOD_LABELS[one]) for one in METHODS],
         "finetune_reasonings": [(one, REASONING_LABELS[one]) for one in REASONINGS],
         "finetune_reasoning": default_reasoning(row),
@@ -60,7 +56,10 @@ def finetune_context(
 @scope_required("operate")
 def start(request: HttpRequest, address: str) -> HttpResponse:
     """Queue a run that fine-tunes this model, then show it; say why where that cannot be."""
-    row = find_row(address)
+    try:
+        row = find_row(address)
+    except UserError as error:
+        raise Http404(str(error)) from error
     form = request.POST
     try:
         run = finetune(

@@ -1,4 +1,4 @@
-"""Base model and fine-tuned model on the same prompts: the figures, the pages, and when there is nothing to show."""
+"""Base model and fine-tuned model on the same prompts: figures, pages, and when there is nothing to show."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Fine-tuning by service, command and button: the recipe that is made, what is refused, and what is queued."""
+"""Fine-tuning by service, command and button: the recipe that is made, what is refused, what is queued."""
 
 import io
 import json
@@ -6,7 +6,6 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
-from django.template.loader import render_to_string
 
 from runs.base_models import finetuning
 from runs.base_models.finetuning import default_fields, finetune, fit_of, require_room
@@ -20,6 +19,7 @@ from training.hf.families import model_config_from_hf
 from training.hf.tests.folders import model_folder
 from training.hf.tests.published import PUBLISHED
 from tunix_site.errors import InvalidInputError, NotFoundError, UserError
+from tunix_site.tests.pages import page_text
 
 pytestmark = pytest.mark.django_db
 
@@ -182,11 +182,30 @@ def test_a_bad_form_leads_back_with_the_reason(client, operator, row, form, said
     assert not Run.objects.exists()
 
 
-def test_viewers_get_no_form_and_may_not_start(client, viewer, row):
-    from runs.base_models.views_finetune import finetune_context
+def test_the_page_of_a_model_has_the_form_and_the_table(client, operator, row):
+    make_dataset()
+    client.force_login(operator)
+    text = page_text(client.get(row.get_absolute_url(), {"card": "24"}))
+    assert f'action="/models/{row.reference}/fine-tune/"' in text
+    assert "<option>golden-v2</option>" in text
+    assert '<option value="think" selected>' in text
+    assert 'name="evaluate_base" value="1" checked' in text
+    assert "GiB that an update needs on a GPU with 24 GB" in text
 
-    context = finetune_context(row, user=viewer)
-    assert context["memory"] is not None
-    assert render_to_string("runs/base_models/_finetune.html", context).strip() == ""
+
+def test_without_a_dataset_the_form_says_how_to_get_one(client, operator, row):
+    client.force_login(operator)
+    assert "There is no dataset yet" in page_text(client.get(row.get_absolute_url()))
+
+
+def test_viewers_get_the_table_without_the_form_and_may_not_start(client, viewer, row):
     client.force_login(viewer)
+    text = page_text(client.get(row.get_absolute_url()))
+    assert "What fits into memory" in text
+    assert "fine-tune/" not in text
     assert client.post(f"/models/{row.reference}/fine-tune/", {"dataset": "golden-v2"}).status_code == 403
+
+
+def test_a_model_that_there_is_not_cannot_be_fine_tuned(client, operator):
+    client.force_login(operator)
+    assert client.post("/models/nothing/fine-tune/", {"dataset": "golden-v2"}).status_code == 404

@@ -115,7 +115,7 @@ class Command(train.Command):
 
 
 def figures(compared: BeforeAfter | None) -> dict[str, float | None]:
-    """Give what ``finetune --json`` prints beside what ``train --json`` does; null without both evaluations."""
+    """Give what ``finetune --json`` adds to ``train --json``; null without both evaluations."""
     return {
         "base_accuracy": compared and compared.accuracy_before,
         "accuracy": compared and compared.accuracy_after,
