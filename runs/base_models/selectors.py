@@ -41,8 +41,8 @@ def runs_by_base(bases: Iterable[BaseModel]) -> dict[str, list[Run]]:
     known = [base.content_hash for base in bases]
     found: dict[str, list[Run]] = {one: [] for one in known}
     if known:
-        named = Run.objects.filter(config__model__contains="@").order_by("-id")
-        for run in named.only("id", "name", "kind", "status", "config"):
+        named = Run.objects.filter(config__model__icontains="@").order_by("-id")
+        for run in named.only("id", "name", "kind", "status", "config").iterator():
             prefix = str(run.config.get("model", "")).partition("@")[2]
             for one in known:
                 if prefix and one.startswith(prefix):

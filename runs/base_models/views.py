@@ -1,8 +1,12 @@
 """The pages of base models: all of them with a form to import, and one with everything known of it."""
 
+from datetime import timedelta
+
 from django.contrib import messages
+from django.db.models import Max, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from runs.base_models.deleting import delete_base
@@ -21,6 +25,7 @@ from tunix_site.roles import covers, user_scope
 LISTED = 200
 RUNS_SHOWN = 50
 IMPORTS_SHOWN = 5
+SHOW_FAILURES_FOR = timedelta(days=1)
 
 
 @require_GET
@@ -54,8 +59,7 @@ def _list(request: HttpRequest, form: ImportForm, *, status: int = 200) -> HttpR
     for row in rows[:LISTED]:
         shown.append((row, runs[row.content_hash], row.name in newest))
         newest.add(row.name)
-    unsettled = ModelImport.objects.exclude(status=ModelImport.Status.COMPLETED).select_related("base")
-    imports = list(unsettled[:IMPORTS_SHOWN])
+    imports = _imports()
     context = {
         "rows": shown,
         "more": len(rows) > LISTED,
@@ -68,6 +72,16 @@ def _list(request: HttpRequest, form: ImportForm, *, status: int = 200) -> HttpR
     if status == 200 and any(one.state in ModelImport.LIVE for one in imports):
         response.headers["Refresh"] = "5"
     return response
+
+
+def _imports() -> list[ModelImport]:
+    """Find the imports that wait or run, and those that failed of late and were not asked for again."""
+    asked = ModelImport.objects.order_by().values("repository", "revision")
+    last = asked.annotate(newest=Max("id")).values("newest")
+    late = Q(created_at__gte=timezone.now() - SHOW_FAILURES_FOR, pk__in=last)
+    live = Q(status__in=ModelImport.LIVE)
+    failed = Q(status=ModelImport.Status.FAILED) & late
+    return list(ModelImport.objects.filter(live | failed)[:IMPORTS_SHOWN])
 
 
 @require_GET
