@@ -26,6 +26,12 @@ class BeforeAfter:
     counts: Paired
 
     @property
+    def labels(self) -> tuple[str, str]:
+        """Name both; a model from scratch has no base."""
+        is_tuned = "@" in str(self.after.run.config.get("model", ""))
+        return ("Base model", "Fine-tuned") if is_tuned else ("Before training", "Trained")
+
+    @property
     def accuracy_before(self) -> float:
         """Share of the shared prompts that was right before the first update."""
         return (self.counts.both_right + self.counts.only_baseline) / self.counts.n
@@ -99,7 +105,7 @@ def before_after(run: Run) -> BeforeAfter | None:
     if run.kind != Kind.TRAIN or not run.config.get("evaluate_first"):
         return None
     rows = list(
-        Evaluation.objects.select_related("dataset")
+        Evaluation.objects.select_related("dataset", "run")
         .filter(run=run, made_by=run, superseded=False)
         .order_by("step", "id")
     )

@@ -21,14 +21,14 @@ from tunix_site.roles import covers, user_scope
 KEYS_OFFERED: Final = 200
 MAX_STEPS: Final = 10_000_000
 METHOD_LABELS: Final = {
-    "lora": "LoRA: adapters beside the weights",
-    "qlora": "QLoRA: adapters beside weights in 4 bits",
-    "full": "Full: all weights",
+    "lora": "LoRA",
+    "qlora": "QLoRA, base in 4 bits",
+    "full": "all weights",
 }
 REASONING_LABELS: Final = {
-    "think": "between <think> and </think>",
+    "think": "in <think> … </think>",
     "plain": "as plain lines",
-    "reasoning_content": "as the chat template's reasoning_content",
+    "reasoning_content": "as reasoning_content",
 }
 
 

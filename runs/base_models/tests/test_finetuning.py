@@ -190,7 +190,7 @@ def test_the_page_of_a_model_has_the_form_and_the_table(client, operator, row):
     assert "<option>golden-v2</option>" in text
     assert '<option value="think" selected>' in text
     assert 'name="evaluate_base" value="1" checked' in text
-    assert "GiB that an update needs on a GPU with 24 GB" in text
+    assert "fits into 24 GB" in text
 
 
 def test_without_a_dataset_the_form_says_how_to_get_one(client, operator, row):
