@@ -49,8 +49,8 @@ def import_folder(
     """
     folder = folder.resolve() if origin is None else folder
     origin = origin or Origin(folder.name)
-    if name:
-        check_name(name)
+    # Before anything is copied.
+    called = check_name(name) if name else suggest_name(origin.source)
 
     def name_for(content_hash: str) -> str:
         known = _known_name(content_hash)
@@ -59,7 +59,7 @@ def import_folder(
                 f"This very model is here as {known}@{content_hash[:12]}, and one content has one name.",
                 hint="Use that name, or delete that model first.",
             )
-        return known or name or suggest_name(origin.source)
+        return known or called
 
     try:
         placed = place_folder(folder, origin=origin, name_for=name_for, progressed=progressed)
