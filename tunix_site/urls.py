@@ -15,7 +15,6 @@ urlpatterns = [
     path("benchmarks/", include("runs.benchmark_urls")),
     path("models/", include("runs.base_models.urls")),
     path("recipes/", include("runs.recipes.urls")),
-    path("models/", include("runs.base_models.preview_urls")),
     path("workers/", include("runs.worker_urls")),
     path("leaderboard/", include("runs.leaderboard.urls")),
     path("evaluations/compare/", include("runs.evaluation_pairs.urls")),

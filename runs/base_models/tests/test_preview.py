@@ -11,6 +11,7 @@ from datasets_app.services import seed_dataset
 from datasets_app.tests.support_quality import member, published
 from runs.base_models.preview import _form, visible
 from runs.base_models.tests.preview_support import base_model
+from runs.base_models.tests.support import import_tiny
 from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +137,10 @@ def test_long_traces_say_what_is_left_out(page, monkeypatch):
     text = page()
     assert len(tokens(text)) == 10
     assert "more tokens are not shown here" in text
+
+
+def test_the_page_of_a_model_leads_there_and_back(page, tmp_path):
+    row = import_tiny(tmp_path)
+    there = f"/models/{row.reference}/preview/"
+    assert f'href="{there}"' in page(row.get_absolute_url())
+    assert f'href="{row.get_absolute_url()}"' in page(there)
