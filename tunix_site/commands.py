@@ -38,7 +38,7 @@ class TunixCommand(BaseCommand):
     requires_migrations_checks = False
     # What can differ from one start to the next: places and secrets. Addresses, forms and the admin are
     # checked by `check` and `migrate`, and reading them would double the time that a command needs to start.
-    requires_system_checks = [Tags.files, Tags.security, Tags.database]  # noqa: RUF012  as Django names it
+    requires_system_checks = [Tags.files, Tags.security, Tags.database]
     # Set by a subclass whose result is to be printed although the command failed.
     failure: CommandError | None = None
 
