@@ -42,8 +42,7 @@ def huge_model_pages(folder: Path, words: str) -> dict[str, str]:
     """The addresses of a list of very many models, and of one with wild words wherever it can have some."""
     row = import_tiny(folder / "models", "m" * 80, family="gemma3", dtype="BF16", shards=7)
     facts = {field.name: getattr(row, field.name) for field in row._meta.fields if field.name != "id"}
-    texts = {"licence": words[:100], "licence_text": f"{words}
-" * 300}
+    texts = {"licence": words[:100], "licence_text": f"{words}\n" * 300}
     wild = {**texts, "source": words[:300], "revision": "f" * 100}
     BaseModel.objects.filter(pk=row.pk).update(**wild)
     for number in range(210):
