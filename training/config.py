@@ -21,6 +21,13 @@ HARMLESS_FIELDS = frozenset(
         "max_restarts", "grader", "evaluate_first",
     }
 )  # fmt: skip
+# Fields of which a model from scratch takes no notice.
+BASE_FIELDS = frozenset(
+    {
+        "method", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "quantization", "reasoning",
+        "system_prompt",
+    }
+)  # fmt: skip
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
 
 

@@ -96,9 +96,12 @@ def table_for(shape: ModelConfig, card: str = "") -> MemoryTable:
 
 def known_cards() -> list[Card]:
     """List the usual sizes, and before them the largest GPU of this machine where there is one."""
-    here = max(gpus(), key=lambda one: one.memory_bytes or 0, default=None)
-    own = [Card(here.memory_bytes, here.name or "this machine's GPU", here=True)] if _known(here) else []
-    return [*own, *(Card(size * GIB, f"{size} GB") for size in CARDS)]
+    # A GPU that does not tell its memory is of no use here.
+    own = [
+        Card(one.memory_bytes, one.name or "GPU of this machine", True) for one in gpus() if one.memory_bytes
+    ]
+    here = sorted(own, key=lambda one: one.memory, reverse=True)[:1]
+    return [*here, *(Card(size * GIB, f"{size} GB") for size in CARDS)]
 
 
 def recipe(way: Way, length: int) -> TrainConfig:
@@ -117,7 +120,3 @@ def recipe(way: Way, length: int) -> TrainConfig:
 def _row(shape: ModelConfig, way: Way, memory: int) -> Row:
     needs = [estimate(shape, recipe(way, length)).total for length in LENGTHS]
     return Row(way, [Cell(one, one <= memory) for one in needs])
-
-
-def _known(device: Any) -> bool:
-    return device is not None and bool(device.memory_bytes)

@@ -19,7 +19,8 @@ from runs.models import Run
 from runs.recipes.figures import Figure
 from runs.recipes.sources import generated_facts, how_to_get
 from runs.states import Kind
-from training.config import HARMLESS_FIELDS, TrainConfig, make_config
+from training.bases import is_base
+from training.config import BASE_FIELDS, HARMLESS_FIELDS, TrainConfig, make_config
 from training.errors import ConfigError
 from tunix_site import __version__
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
@@ -222,7 +223,8 @@ def parse_recipe(raw: bytes) -> Recipe:
     except ValidationError as error:
         raise InvalidInputError(_explain(error)) from error
     # A field that changes no number may be younger than the file.
-    if missing := sorted(TrainConfig.model_fields.keys() - file.config.keys() - HARMLESS_FIELDS):
+    without = HARMLESS_FIELDS if is_base(str(file.config.get("model"))) else HARMLESS_FIELDS | BASE_FIELDS
+    if missing := sorted(TrainConfig.model_fields.keys() - file.config.keys() - without):
         raise InvalidInputError(f"config lacks {', '.join(missing)}; a recipe names every field.")
     try:
         config = make_config(file.config)

@@ -22,6 +22,12 @@ def trained(*rows, evaluate_first=True, final=True):
     return fresh(attempt.run)
 
 
+def compared(run):
+    found = before_after(run)
+    assert found is not None
+    return found
+
+
 def answers(right, of=10):
     return [graded(str(number), "0" if number in right else "9") for number in range(of)]
 
@@ -29,7 +35,7 @@ def answers(right, of=10):
 def test_the_first_and_the_last_are_compared_on_the_prompts_that_both_hold():
     few = answers({0}, of=2)
     run = trained((0, answers({0, 1})), (5, few), (10, answers({1, 2, 3, 4, 5, 6, 7, 8})))
-    found = before_after(run)
+    found = compared(run)
     assert (found.before.step, found.after.step) == (0, 10)
     assert (found.accuracy_before, found.accuracy_after) == (0.2, 0.8)
     assert found.change == pytest.approx(0.6)
@@ -43,7 +49,7 @@ def test_the_first_and_the_last_are_compared_on_the_prompts_that_both_hold():
 
 def test_the_interval_of_the_change_is_agresti_and_mins():
     run = trained((0, answers({0, 1})), (10, answers({1, 2, 3, 4, 5, 6, 7, 8})))
-    low, high = before_after(run).interval
+    low, high = compared(run).interval
     # With 7.5 gained and 1.5 lost of 12: 0.5 ± 1.96 sqrt(9 - 36 / 12) / 12.
     assert low == pytest.approx(0.5 - 1.959964 * 6**0.5 / 12, abs=1e-6)
     assert high == pytest.approx(0.5 + 1.959964 * 6**0.5 / 12, abs=1e-6)
@@ -59,7 +65,7 @@ def test_the_interval_of_the_change_is_agresti_and_mins():
     ],
 )
 def test_what_chance_explains_stands_in_words(before, after, words):
-    assert before_after(trained((0, answers(before)), (10, answers(after)))).words == words
+    assert compared(trained((0, answers(before)), (10, answers(after)))).words == words
 
 
 def test_without_both_there_is_nothing_to_compare(django_assert_num_queries):
@@ -85,7 +91,7 @@ def test_overview_and_evaluations_show_it(client, viewer, tab):
     assert "Before and after" in text
     assert "9 gained and 0 lost" in text
     assert "p = 0.0039" in text
-    found = before_after(run)
+    found = compared(run)
     assert f'href="{found.address}"' in text
     assert "Before and after" not in page_text(client.get(f"/runs/{trained((10, answers({1}))).pk}/{tab}"))
     assert client.get(found.address).status_code == 200

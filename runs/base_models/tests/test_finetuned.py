@@ -35,6 +35,7 @@ def test_one_command_trains_adapters_and_compares_with_the_base_model(tmp_path, 
     assert (run.config["model"], run.config["method"]) == (row.reference, "lora")
     assert [one.step for one in run.evaluations.order_by("step")] == [0, 2]
     found = before_after(run)
+    assert found is not None
     assert found.counts.n == 3
     assert (told["base_accuracy"], told["accuracy"]) == (found.accuracy_before, found.accuracy_after)
     assert told["p_value"] == found.counts.p_value

@@ -7,13 +7,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 
-from runs.base_models import finetuning
 from runs.base_models.finetuning import default_fields, finetune, fit_of, require_room
 from runs.base_models.importing import import_folder
 from runs.devices import Device
 from runs.models import Run
 from runs.states import Status
 from runs.tests.support import make_dataset, with_jax
+from training import bases
 from training.config import make_config
 from training.hf.families import model_config_from_hf
 from training.hf.tests.folders import model_folder
@@ -63,7 +63,7 @@ def test_as_many_texts_are_graded_together_as_the_card_holds(row):
 
 
 def test_what_cannot_fit_is_refused_with_what_needs_less(row, monkeypatch):
-    monkeypatch.setattr(finetuning.bases, "model_shape", lambda model: LLAMA)
+    monkeypatch.setattr(bases, "model_shape", lambda model: LLAMA)
     config = make_config(fields(row, "full"))
     fit = fit_of(config, CARD)
     assert fit.is_hopeless

@@ -116,10 +116,12 @@ class Command(train.Command):
 
 def figures(compared: BeforeAfter | None) -> dict[str, float | None]:
     """Give what ``finetune --json`` adds to ``train --json``; null without both evaluations."""
+    if compared is None:
+        return dict.fromkeys(("base_accuracy", "accuracy", "p_value"))
     return {
-        "base_accuracy": compared and compared.accuracy_before,
-        "accuracy": compared and compared.accuracy_after,
-        "p_value": compared and compared.counts.p_value,
+        "base_accuracy": compared.accuracy_before,
+        "accuracy": compared.accuracy_after,
+        "p_value": compared.counts.p_value,
     }
 
 

@@ -15,7 +15,7 @@ from runs.recipes.files import config_hash, parse_recipe, verdict_on, write_reci
 from runs.states import Kind
 from runs.tests.support import fresh, make_dataset, make_run, manage, manage_json, with_jax
 from runs.tests.training_support import SMOKE
-from training.config import TrainConfig, make_config
+from training.config import BASE_FIELDS, TrainConfig, make_config
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +48,26 @@ def test_a_recipe_holds_every_field_the_data_and_the_end(run):
     assert recipe.config == make_config(run.config)
     assert recipe.expected["params_hash"] == "ab" * 32
     assert recipe.dataset() == run.dataset
+
+
+def without_base_fields(text):
+    lines = text.splitlines()
+    return "\n".join(one for one in lines if one.partition(" =")[0] not in BASE_FIELDS).encode()
+
+
+def test_a_file_from_before_base_models_still_trains_from_scratch(run):
+    text = write_recipe(run)
+    recipe = parse_recipe(without_base_fields(text))
+    assert recipe.config == make_config(run.config)
+    based = text.replace('model = "nano"', 'model = "qwen@0123456789ab"')
+    with pytest.raises(InvalidInputError, match=r"config lacks lora_alpha, .*, system_prompt"):
+        parse_recipe(without_base_fields(based))
+
+
+def test_a_system_prompt_of_several_lines_goes_through_a_recipe(run):
+    prompt = 'Say "why".\n\n\tThen answer.\r\nEnd \\ '
+    Run.objects.filter(pk=run.pk).update(config={**run.config, "system_prompt": prompt})
+    assert parse_recipe(write_recipe(fresh(run)).encode()).config.system_prompt == prompt
 
 
 def test_a_changed_config_is_another_recipe_and_expects_nothing(run):
