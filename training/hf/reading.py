@@ -60,6 +60,16 @@ def numpy_type(stored: str, *, where: str) -> np.dtype:
     return np.dtype(np.float32 if stored == "F32" else np.float16)
 
 
+def read_place(place: Place) -> np.ndarray:
+    """Read one tensor as it is stored.
+
+    Raises:
+        ConfigError: as `stream`.
+    """
+    with _open(place.path) as file:
+        return _read(file, place)
+
+
 def _read_all(used: list[Place], wanted: dict[str, Tensor]) -> Iterator[tuple[Tensor, np.ndarray]]:
     for path, group in groupby(used, key=lambda place: place.path):
         with _open(path) as file:
@@ -76,7 +86,7 @@ def _open(path: Path) -> FileIO:
 
 
 def _read(file: FileIO, place: Place) -> np.ndarray:
-    array: np.ndarray = np.empty(place.shape, numpy_type(place.dtype, where=place.name))
+    array: np.ndarray = np.empty(place.shape, numpy_type(place.dtype, where=f"{place.path}: {place.name}"))
     _fill(file, place.start, memoryview(array.reshape(-1).view(np.uint8)), place)
     return array
 
