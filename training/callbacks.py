@@ -37,11 +37,12 @@ class SaveCheckpoints:
 
 
 class Evaluate:
-    """Evaluates every so many updates, and after the last."""
+    """Evaluates every so many updates, after the last, and before the first where that is asked for."""
 
     def after_update(self, session: Session) -> None:
         """Evaluate when due; also right after a resume, when the evaluation was cut off there."""
-        if session.due(session.config.eval_every_steps):
+        config = session.config
+        if session.due(config.eval_every_steps) if session.step else config.evaluate_first:
             session.evaluate()
 
 

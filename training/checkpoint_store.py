@@ -12,13 +12,15 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from training.assembly import Assembly, TrainState, abstract_state, named_leaves
+from training.adapters import has_adapters
+from training.assembly import Assembly, TrainState, abstract_state, load_base
+from training.bases import find_base, is_base
 from training.checkpoints import PARTIAL_PREFIX, STATE_NAME, seal, verify
 from training.errors import CheckpointError
 from training.hashing import leaf_hashes, params_hash
-from training.model_config import ModelConfig
+from training.leaves import named_leaves
 from training.rendering import RENDERING_VERSION
-from training.tokenizer import TOKENIZER, require_same_tokenizer
+from training.tokenizer import require_same_tokenizer
 
 
 def describe(assembly: Assembly, *, step: int, loss: float | None) -> dict[str, Any]:
@@ -31,14 +33,22 @@ def describe(assembly: Assembly, *, step: int, loss: float | None) -> dict[str, 
         "device": {"platform": assembly.device.platform, "device_kind": assembly.device.device_kind},
         "config": assembly.config.model_dump(mode="json"),
         "model": assembly.shape.model_dump(mode="json"),
-        "tokenizer_hash": TOKENIZER.hash,
+        "tokenizer_hash": assembly.form.hash,
         "rendering_version": RENDERING_VERSION,
         "created_at": time.time(),
+        **({"base": base_facts(assembly)} if is_base(assembly.config.model) else {}),
     }
 
 
+def base_facts(assembly: Assembly) -> dict[str, Any]:
+    """Say which base model the weights began with, as plain JSON values."""
+    record = find_base(assembly.config.model).record
+    named = record.model_dump(include={"name", "source", "revision", "family", "licence", "content_hash"})
+    return dict(named)
+
+
 def write(root: Path, state: TrainState, *, step: int, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a state that lies on the host as ``root/<step>/``; return its metadata once it is durable.
+    """Write a state that lies on the host, without what is frozen, as ``root/<step>/``; return its metadata once it is durable.
 
     What was written is read back and compared, array by array, before it gets its name.
 
@@ -78,8 +88,8 @@ def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
         CheckpointError: when it is damaged, or its tokenizer, model or arrays are other ones.
     """
     metadata = verify(step_dir)
-    require_fit(metadata, assembly.shape, where=f"Checkpoint {step_dir}")
-    wanted = abstract_state(assembly)
+    require_fit(metadata, assembly, where=f"Checkpoint {step_dir}")
+    wanted = abstract_state(assembly).saved
     described = named_leaves(wanted)
     leaves = _read(step_dir, described)
     _require_shapes(leaves, described, where=f"Checkpoint {step_dir}")
@@ -88,11 +98,11 @@ def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
     on_host = jax.tree.unflatten(jax.tree.structure(wanted), [leaves[name] for name in described])
     # A copy even where the device could use the host's memory: updates give it away.
     state: TrainState = jax.device_put(on_host, assembly.device, may_alias=False)
-    return state
+    return state._replace(frozen=load_base(assembly)) if has_adapters(assembly.config) else state
 
 
 def restore_params(step_dir: Path, *, assembly: Assembly) -> Any:
-    """Read what a verified checkpoint evaluates: its moving average, else its parameters.
+    """Read what a verified checkpoint evaluates: its moving average, else its parameters, and its base.
 
     Raises:
         CheckpointError: as `restore`.
@@ -100,19 +110,19 @@ def restore_params(step_dir: Path, *, assembly: Assembly) -> Any:
     return assembly.weights(restore(step_dir, assembly=assembly))
 
 
-def require_fit(metadata: Mapping[str, Any], shape: ModelConfig, *, where: str) -> None:
+def require_fit(metadata: Mapping[str, Any], assembly: Assembly, *, where: str) -> None:
     """Refuse a checkpoint of another model, tokenizer or text form.
 
     Raises:
         CheckpointError: naming each field with both values.
     """
-    require_same_tokenizer(str(metadata.get("tokenizer_hash", "")), where=where)
+    require_same_tokenizer(str(metadata.get("tokenizer_hash", "")), assembly.form.hash, where=where)
     if metadata.get("rendering_version") != RENDERING_VERSION:
         raise CheckpointError(
             f"{where} was trained on another text form of traces (version "
             f"{metadata.get('rendering_version')}, here {RENDERING_VERSION}); train anew."
         )
-    stored, wanted = metadata.get("model", {}), shape.model_dump(mode="json")
+    stored, wanted = metadata.get("model", {}), assembly.shape.model_dump(mode="json")
     if differing := _differences(stored, wanted):
         raise CheckpointError(
             f"{where} does not fit the model: {differing}. "

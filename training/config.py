@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import ConfigError
+from training.model_config import PRESETS
 
 MAX_INT = 2**31 - 1
 # Fields that change neither the parameters nor a training metric.
@@ -185,7 +186,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _adapters_need_a_base(self) -> Self:
-        if self.method != "full" and "@" not in self.model:
+        if self.method != "full" and self.model in PRESETS:
             raise ValueError(
                 f"method={self.method} trains adapters beside the weights of an imported base model, and "
                 f"{self.model} begins from nothing; import one with import_model, or take method=full"

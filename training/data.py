@@ -17,10 +17,10 @@ from training.examples import TraceExample
 from training.guards import require_supervision
 from training.packing import pack
 from training.packing_cache import cached
-from training.rendering import Target, completion_text
+from training.rendering import Target
 from training.rows import AnyRows, Batch, Rows
+from training.text_form import BYTES, TextForm, text_form
 from training.tokenized import Traces, fit, round_up, tokenize
-from training.tokenizer import TOKENIZER
 
 __all__ = [
     "AnyRows",
@@ -55,9 +55,11 @@ def make_rows(
         ConfigError: for no examples, or traces that are too long where the recipe refuses them.
     """
 
+    form = text_form(config)
+
     def fitting() -> Traces:
         return fit(
-            tokenize(examples, target=config.target, split=split),
+            tokenize(examples, target=config.target, split=split, form=form),
             sequence_length=config.sequence_length,
             long_traces=config.long_traces,
             split=split,
@@ -72,6 +74,7 @@ def make_rows(
         lambda: pack(fitting(), config.sequence_length),
         cache_dir=cache_dir,
         examples=examples,
+        form=form,
         facts={
             "content_hash": content_hash,
             "split": split,
@@ -89,6 +92,7 @@ def build_rows(
     sequence_length: int | None,
     split: str = "train",
     width: int | None = None,
+    form: TextForm = BYTES,
 ) -> Rows:
     """Tokenise the examples and pad them to the longest one, rounded up to a multiple of 8.
 
@@ -99,7 +103,7 @@ def build_rows(
         ConfigError: for no examples, or traces longer than ``sequence_length`` allows (how many,
             how long, what to set).
     """
-    traces = tokenize(examples, target=target, split=split)
+    traces = tokenize(examples, target=target, split=split, form=form)
     if sequence_length is not None:
         traces = fit(traces, sequence_length=sequence_length, long_traces="refuse", split=split)
     needed = int(traces.positions.max())
@@ -115,9 +119,10 @@ def prompt_overlap(train: Sequence[TraceExample], test: Sequence[TraceExample]) 
     return sum(example.prompt in seen for example in test)
 
 
-def longest_completion(examples: Sequence[TraceExample], target: Target) -> int:
-    """Return the tokens of the longest completion, its EOS counted; 0 without examples."""
-    return max((len(TOKENIZER.encode(completion_text(e, target))) + 1 for e in examples), default=0)
+def longest_completion(examples: Sequence[TraceExample], target: Target, form: TextForm = BYTES) -> int:
+    """Return the tokens of the longest completion, its end counted; 0 without examples."""
+    traces = (form.trace(example, target) for example in examples)
+    return max((len(tokens) - before for tokens, before in traces), default=0)
 
 
 def batch_indices(*, rows: int, batch_size: int, seed: int, step: int) -> npt.NDArray[np.int64]:

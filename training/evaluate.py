@@ -50,7 +50,7 @@ class Evaluator:
         self._examples, self._train_prompts, self._checkers = examples, train_prompts, checkers or {}
         self._grader = find_grader(grader)
         self._loss = HeldOutLoss(assembly, examples, split=split)
-        longest = longest_completion(examples, config.target)
+        longest = longest_completion(examples, config.target, assembly.form)
         self._room = config.max_new_tokens or longest + -(-longest // 4)
         self._generate = Generator(assembly)
 
@@ -129,6 +129,7 @@ class Evaluator:
                 grader=self._grader,
                 draw=number % draws,
                 tokens=text.tokens,
+                parse=self._assembly.form.parse,
             )
             for number, text in enumerate(texts)
         ]

@@ -4,7 +4,8 @@ Counted are the products of matrices, two operations for each multiply-add, as i
 (PaLM, arXiv 2204.02311, appendix B): the blocks' weights, the scores and sums of attention over the
 positions that a query really sees (so half of a square for a causal row), and the product that gives the
 logits. Looking up embeddings, norms, activations, rotary positions and the optimizer are not. A backward
-pass takes twice its forward pass; what rematerialisation computes again is no work of the model.
+pass takes twice its forward pass, but once for products with frozen matrices, which need no gradient of
+their own; what rematerialisation computes again is no work of the model.
 """
 
 from collections.abc import Iterable
@@ -16,31 +17,37 @@ from training.model_config import ModelConfig
 BACKWARD: Final = 2
 CONVENTION: Final = (
     "matrix products, 2 operations a multiply-add; attention causal (what a query sees); logits counted, "
-    "embedding lookup not; backward = 2 x forward; rematerialisation not counted"
+    "embedding lookup not; backward = 2 x forward, 1 x for frozen matrices; rematerialisation not counted"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardFlops:
-    """Operations of one forward pass, by where they are spent."""
+    """Operations of one forward pass, by where they are spent; ``frozen``: matrices of the model are not trained."""
 
     blocks: float
     attention: float
     logits: float
+    frozen: bool = False
+    adapters: float = 0.0
 
     @property
     def total(self) -> float:
         """All of them."""
-        return self.blocks + self.attention + self.logits
+        return self.blocks + self.attention + self.logits + self.adapters
 
     @property
     def update(self) -> float:
         """Those of one forward and one backward pass."""
-        return (1 + BACKWARD) * self.total
+        through_matrices = self.blocks + self.logits
+        return (1 + BACKWARD) * self.total - (through_matrices if self.frozen else 0.0)
 
 
-def forward_flops(shape: ModelConfig, lengths: Iterable[int]) -> ForwardFlops:
-    """Count the operations for sequences of these lengths (tokens), each of which sees only itself."""
+def forward_flops(shape: ModelConfig, lengths: Iterable[int], adapters: int | None = None) -> ForwardFlops:
+    """Count the operations for sequences of these lengths (tokens), each of which sees only itself.
+
+    ``adapters`` is the number of parameters of adapters beside frozen weights, None without any.
+    """
     sizes = list(lengths)
     tokens = sum(sizes)
     queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
@@ -51,6 +58,8 @@ def forward_flops(shape: ModelConfig, lengths: Iterable[int]) -> ForwardFlops:
         # One product for the scores, one for the weighted sum of the values.
         attention=2.0 * 2.0 * queries * pairs,
         logits=2.0 * shape.width * shape.vocab_size * tokens,
+        frozen=adapters is not None,
+        adapters=2.0 * (adapters or 0) * tokens,
     )
 
 

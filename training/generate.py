@@ -23,9 +23,8 @@ from training.data import round_up
 from training.decoding import Decoding, GeneratedText
 from training.device import SelectedDevice
 from training.layers import LayerCache
-from training.rendering import prompt_text
 from training.sampling import Sampler, Words, choose_tokens, make_sampler, name_rows, row_keys
-from training.tokenizer import TOKENIZER
+from training.text_form import TextForm
 
 STRETCH: Final = 32
 BUCKETS_A_DOUBLING: Final = 4
@@ -126,7 +125,8 @@ class Generator:
         Raises:
             StopRequestedError: as soon as ``should_stop`` is true.
         """
-        encoded = [TOKENIZER.encode(prompt_text(prompt)) for prompt in prompts]
+        form = self._assembly.form
+        encoded = [form.prompt(prompt) for prompt in prompts]
         if not encoded:
             return
         names = name_rows(encoded, decoding.samples)
@@ -137,10 +137,10 @@ class Generator:
             if start in skip:
                 continue
             part = slice(start, start + rows)
-            batch = _pad(repeated[part], names[part], rows=rows, width=width)
-            tell = None if on_text is None else partial(_tell, on_text, start, len(repeated[part]))
+            batch = _pad(repeated[part], names[part], rows=rows, width=width, pad=form.pad)
+            tell = None if on_text is None else partial(_tell, form, on_text, start, len(repeated[part]))
             written = self._write(params, batch, decoding=decoding, should_stop=should_stop, tell=tell)
-            yield start, [_to_text(tokens) for tokens in written[: len(repeated[part])]]
+            yield start, [_to_text(form, tokens) for tokens in written[: len(repeated[part])]]
 
     def _write(
         self,
@@ -172,14 +172,14 @@ class Generator:
             token=batch.sizes,
             position=batch.sizes,
             done=batch.idle,
-            written=jnp.full((rows, room), TOKENIZER.pad, jnp.int32),
+            written=jnp.full((rows, room), self._assembly.form.pad, jnp.int32),
             length=jnp.zeros_like(batch.sizes),
             caches=caches,
             keys=row_keys(sampler.seed, batch.names),
             limit=limit,
             sampler=sampler,
         )
-        return _take(first, logits)
+        return self._take(first, logits)
 
     def _decode(self, params: Any, progress: _Progress) -> _Progress:
         model = self._assembly.model(params)
@@ -192,13 +192,32 @@ class Generator:
             logits, caches = model.decode(now.token, now.position, now.caches)
             # Rows that have ended stay where they are; what they compute is thrown away.
             moved = now._replace(position=jnp.where(now.done, now.position, now.position + 1), caches=caches)
-            return i + 1, _take(moved, logits)
+            return i + 1, self._take(moved, logits)
 
         return jax.lax.while_loop(unfinished, write_one, (jnp.int32(0), progress))[1]
 
+    def _take(self, progress: _Progress, logits: jax.Array) -> _Progress:
+        """Append the next token to each row that has not ended."""
+        form = self._assembly.form
+        # Rows of the table beyond the tokenizer's ids mean nothing.
+        known = logits[:, : form.vocab_size]
+        token = choose_tokens(known, progress.keys, progress.length, progress.sampler)
+        rows = jnp.arange(token.shape[0])
+        kept = jnp.where(progress.done, progress.written[rows, progress.length - 1], token)
+        slot = jnp.where(progress.done, progress.length - 1, progress.length)
+        count = jnp.where(progress.done, progress.length, progress.length + 1)
+        ended = jnp.any(token[:, None] == jnp.asarray(form.ends), axis=1)
+        written = progress.written.at[rows, slot].set(kept)
+        return progress._replace(
+            token=token,
+            done=progress.done | ended | (count >= progress.limit),
+            written=written,
+            length=count,
+        )
 
-def _pad(prompts: Sequence[Sequence[int]], names: Words, *, rows: int, width: int) -> _Prompts:
-    tokens = np.full((rows, width), TOKENIZER.pad, dtype=np.int32)
+
+def _pad(prompts: Sequence[Sequence[int]], names: Words, *, rows: int, width: int, pad: int) -> _Prompts:
+    tokens = np.full((rows, width), pad, dtype=np.int32)
     sizes = np.ones(rows, dtype=np.int32)
     for i, prompt in enumerate(prompts):
         tokens[i, : len(prompt)] = prompt
@@ -222,37 +241,24 @@ def bucket(size: int) -> int:
     return round_up(size, max(8, (1 << (size - 1).bit_length()) // (2 * BUCKETS_A_DOUBLING)))
 
 
-def _take(progress: _Progress, logits: jax.Array) -> _Progress:
-    """Append the next token to each row that has not ended."""
-    # Rows of the table beyond the tokenizer's ids mean nothing.
-    known = logits[:, : TOKENIZER.vocab_size]
-    token = choose_tokens(known, progress.keys, progress.length, progress.sampler)
-    rows = jnp.arange(token.shape[0])
-    kept = jnp.where(progress.done, progress.written[rows, progress.length - 1], token)
-    slot = jnp.where(progress.done, progress.length - 1, progress.length)
-    count = jnp.where(progress.done, progress.length, progress.length + 1)
-    done = progress.done | (token == TOKENIZER.eos) | (count >= progress.limit)
-    written = progress.written.at[rows, slot].set(kept)
-    return progress._replace(token=token, done=done, written=written, length=count)
-
-
 def _written(progress: _Progress) -> list[list[int]]:
     """Fetch what each row has written so far."""
     written, counts = jax.device_get((progress.written, progress.length))
     return [row[:count].tolist() for row, count in zip(written, counts, strict=True)]
 
 
-def _ended(tokens: list[int]) -> bool:
-    return bool(tokens) and tokens[-1] == TOKENIZER.eos
+def _ended(form: TextForm, tokens: list[int]) -> bool:
+    return bool(tokens) and tokens[-1] in form.ends
 
 
-def _to_text(tokens: list[int]) -> GeneratedText:
-    return GeneratedText(TOKENIZER.decode(tokens), len(tokens), _ended(tokens))
+def _to_text(form: TextForm, tokens: list[int]) -> GeneratedText:
+    return GeneratedText(form.decode(tokens), len(tokens), _ended(form, tokens))
 
 
-def _tell(on_text: OnText, first: int, count: int, written: list[list[int]]) -> None:
+def _tell(form: TextForm, on_text: OnText, first: int, count: int, written: list[list[int]]) -> None:
     for number, tokens in enumerate(written[:count], start=first):
-        on_text(number, GeneratedText(TOKENIZER.decode_begun(tokens), len(tokens), _ended(tokens)))
+        text = GeneratedText(form.decode_begun(tokens), len(tokens), _ended(form, tokens))
+        on_text(number, text)
 
 
 def generate_text(

@@ -13,7 +13,7 @@ from training.config import TrainConfig
 from training.errors import ConfigError
 from training.examples import TraceExample
 from training.rows import AnyRows
-from training.tokenizer import TOKENIZER
+from training.text_form import text_form
 
 _NAMED: Final = 5
 
@@ -51,7 +51,8 @@ def check(
         ConfigError: for what can only fail: a vocabulary that is too small, PAD equal to EOS, a trace
             without a supervised token, a learning rate beyond all sense.
     """
-    check_tokens(vocab_size=vocab_size, used=TOKENIZER.vocab_size, pad=TOKENIZER.pad, eos=TOKENIZER.eos)
+    form = text_form(config)
+    check_tokens(vocab_size=vocab_size, used=form.vocab_size, pad=form.pad, ends=form.ends)
     require_supervision(rows, examples)
     return [
         *_cut(config, rows, examples),
@@ -61,7 +62,7 @@ def check(
     ]
 
 
-def check_tokens(*, vocab_size: int, used: int, pad: int, eos: int) -> None:
+def check_tokens(*, vocab_size: int, used: int, pad: int, ends: Sequence[int]) -> None:
     """Refuse a model and a tokenizer that do not go together.
 
     Raises:
@@ -72,9 +73,9 @@ def check_tokens(*, vocab_size: int, used: int, pad: int, eos: int) -> None:
             f"The model has {vocab_size} rows for tokens and the tokenizer uses {used} ids; take a model "
             f"with vocab_size={used} or more."
         )
-    if pad == eos:
+    if pad in ends:
         raise ConfigError(
-            f"The tokenizer's PAD and EOS are the same id ({pad}), so an end could not be told from "
+            f"The tokenizer's PAD and an end are the same id ({pad}), so an end could not be told from "
             "padding and would never be learnt; take a tokenizer that has both."
         )
 

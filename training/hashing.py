@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from training.assembly import named_leaves
+from training.leaves import named_leaves
 
 
 def params_hash(tree: Any) -> str:

@@ -4,16 +4,19 @@ Parameters are fp32; products run in ``dtype``; norms and rotary angles are fp32
 Shapes are written B batch, T time, D width, N heads, K kv heads, H head size.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from training.attention import Implementation, attend, causal_attention
-from training.linear import matmul
+from training.linear import Quantized, Stored, frozen_matmul, matmul
 from training.model_config import ModelConfig
 from training.rope import Rotation, Rotations, rotate
+
+# For each part of a module the key of its dropout, where there is any.
+type Keys = tuple[jax.Array | None, ...]
 
 
 class LayerCache(NamedTuple):
@@ -24,7 +27,12 @@ class LayerCache(NamedTuple):
 
 
 class Linear(nnx.Module):
-    """A product with a matrix of shape (inputs, outputs), and a bias where one is asked for."""
+    """A product with a matrix of shape (inputs, outputs), and a bias where one is asked for.
+
+    What `training.adapters` makes of it: the matrix is ``frozen``, may be kept in few bits as ``codes``
+    and ``scales`` in place of ``kernel``, and ``lora_a`` (inputs, rank) and ``lora_b`` (rank, outputs)
+    add their product times ``lora_scale`` to it.
+    """
 
     def __init__(
         self,
@@ -37,14 +45,33 @@ class Linear(nnx.Module):
         bias: bool = False,
     ) -> None:
         std = scale * inputs**-0.5
-        self.kernel = nnx.Param(std * jax.random.normal(rngs.params(), (inputs, outputs)))
+        self.kernel: Any = nnx.Param(std * jax.random.normal(rngs.params(), (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros((outputs,))) if bias else None
         self.dtype = dtype
+        self.frozen, self.quantization = False, ""
+        self.codes: Any = None
+        self.scales: Any = None
+        self.lora_a: Any = None
+        self.lora_b: Any = None
+        self.lora_scale = self.lora_dropout = 0.0
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Multiply x (…, inputs)."""
-        product = matmul(x, self.kernel[...].astype(self.dtype))
+    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """Multiply x (…, inputs); ``key`` draws what an adapter's dropout leaves out."""
+        if self.frozen:
+            product = frozen_matmul(self.dtype, self._stored(), x)
+        else:
+            product = matmul(x, self.kernel[...].astype(self.dtype))
+        if self.lora_a is not None:
+            kept = drop(x, self.lora_dropout, key)
+            low = matmul(kept, self.lora_a[...].astype(self.dtype))
+            product = product + self.lora_scale * matmul(low, self.lora_b[...].astype(self.dtype))
         return product if self.bias is None else product + self.bias[...].astype(self.dtype)
+
+    def _stored(self) -> Stored:
+        if self.codes is None:
+            array: jax.Array = self.kernel[...]
+            return array
+        return Quantized(self.codes[...], self.scales[...], self.quantization)
 
 
 class RMSNorm(nnx.Module):
@@ -94,9 +121,11 @@ class Attention(nnx.Module):
         segments: jax.Array | None,
         reach: int | None,
         max_segments: int | None,
+        key: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """Mix x (B, T, D) over time; also return its keys and values."""
-        q, k, v = self._project(x, turns)
+        keys = _split(key, 4)
+        q, k, v = self._project(x, turns, keys)
         with jax.named_scope("attention"):
             mixed = causal_attention(
                 q,
@@ -110,7 +139,7 @@ class Attention(nnx.Module):
                 scale=self.shape.attention_scale,
                 soft_cap=self.shape.attention_soft_cap,
             )
-        return self._join(mixed, x), LayerCache(k, v)
+        return self._join(mixed, x, keys[3]), LayerCache(k, v)
 
     def decode(
         self, x: jax.Array, turns: Rotations, positions: jax.Array, cache: LayerCache
@@ -132,15 +161,17 @@ class Attention(nnx.Module):
         return self._join(mixed, x), cache
 
     @jax.named_scope("projections")
-    def _join(self, mixed: jax.Array, x: jax.Array) -> jax.Array:
-        return self.out(mixed.reshape(*x.shape[:2], -1))
+    def _join(self, mixed: jax.Array, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        return self.out(mixed.reshape(*x.shape[:2], -1), key)
 
     @jax.named_scope("projections")
-    def _project(self, x: jax.Array, turns: Rotations) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _project(
+        self, x: jax.Array, turns: Rotations, keys: Keys = (None, None, None)
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         size = self.shape.head_size
-        q = self.q(x).reshape(*x.shape[:2], self.shape.heads, size)
-        k = self.k(x).reshape(*x.shape[:2], self.shape.kv_heads, size)
-        v = self.v(x).reshape(*x.shape[:2], self.shape.kv_heads, size)
+        q = self.q(x, keys[0]).reshape(*x.shape[:2], self.shape.heads, size)
+        k = self.k(x, keys[1]).reshape(*x.shape[:2], self.shape.kv_heads, size)
+        v = self.v(x, keys[2]).reshape(*x.shape[:2], self.shape.kv_heads, size)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         turn: Rotation = turns.everywhere if self.window is None else turns.windowed
@@ -159,11 +190,12 @@ class GatedMLP(nnx.Module):
         )
 
     @jax.named_scope("mlp")
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """Transform each position of x (B, T, D) alone."""
-        gate = self.gate(x)
+        keys = _split(key, 3)
+        gate = self.gate(x, keys[0])
         opened = jax.nn.silu(gate) if self.activation == "silu" else jax.nn.gelu(gate, approximate=True)
-        return self.out(opened * self.up(x))
+        return self.out(opened * self.up(x, keys[1]), keys[2])
 
 
 class Block(nnx.Module):
@@ -200,7 +232,9 @@ class Block(nnx.Module):
         key: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """Run x (B, T, D) through both halves; also return keys and values."""
-        mixed, cache = self.attention(self.attention_norm(x), turns, segments, reach, max_segments)
+        mixed, cache = self.attention(
+            self.attention_norm(x), turns, segments, reach, max_segments, _fold(key, 0)
+        )
         return self._add(x, mixed, key), cache
 
     def decode(
@@ -215,10 +249,19 @@ class Block(nnx.Module):
         if self.attention_post_norm is not None:
             mixed = self.attention_post_norm(mixed)
         x = x + drop(mixed, self.dropout, keys[0])
-        changed = self.mlp(self.mlp_norm(x))
+        changed = self.mlp(self.mlp_norm(x), _fold(key, 1))
         if self.mlp_post_norm is not None:
             changed = self.mlp_post_norm(changed)
         return x + drop(changed, self.dropout, keys[1])
+
+
+def _split(key: jax.Array | None, parts: int) -> Keys:
+    """Give each part of a module a key of its own; none without one."""
+    return (None,) * parts if key is None else tuple(jax.random.split(key, parts))
+
+
+def _fold(key: jax.Array | None, number: int) -> jax.Array | None:
+    return None if key is None else jax.random.fold_in(key, number)
 
 
 def drop(x: jax.Array, share: float, key: jax.Array | None) -> jax.Array:

@@ -1,7 +1,28 @@
-"""The product of activations and a matrix, with a gradient that runs fast on CPUs."""
+"""The product of activations and a matrix: with a gradient that runs fast on CPUs, or frozen."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["codes", "scales"], meta_fields=["qtype"])
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """A matrix in few bits: ``codes`` of its shape, and ``scales`` whose axes divide those of the codes.
+
+    ``qtype`` (nf4 or int8) says what number a code stands for before it is scaled.
+    """
+
+    codes: jax.Array
+    scales: jax.Array
+    qtype: str
+
+
+# A matrix as it lies in memory.
+type Stored = jax.Array | Quantized
 
 
 @jax.custom_vjp
@@ -27,3 +48,34 @@ def _backward(saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Arr
 
 
 matmul.defvjp(_forward, _backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def frozen_matmul(dtype: jnp.dtype, stored: Stored, x: jax.Array) -> jax.Array:
+    """Multiply x (…, inputs) with a frozen matrix (inputs, outputs), computing in ``dtype``.
+
+    There is a gradient for x alone. The backward pass reads the matrix anew from what is stored, so that
+    no copy of it in ``dtype`` waits for it, and x is not kept.
+    """
+    return x @ restored(stored, dtype)
+
+
+def _frozen_forward(dtype: jnp.dtype, stored: Stored, x: jax.Array) -> tuple[jax.Array, Stored]:
+    return x @ restored(stored, dtype), stored
+
+
+def _frozen_backward(dtype: jnp.dtype, stored: Stored, g: jax.Array) -> tuple[Any, jax.Array]:
+    return None, g @ restored(stored, dtype).T
+
+
+frozen_matmul.defvjp(_frozen_forward, _frozen_backward)
+
+
+def restored(stored: Stored, dtype: jnp.dtype) -> jax.Array:
+    """Give the matrix in ``dtype``, whichever way it is stored."""
+    if isinstance(stored, Quantized):
+        # It takes half a second to import, and few runs need it.
+        import qwix
+
+        stored = qwix.dequantize(qwix.QArray(stored.codes, stored.scales, qtype=stored.qtype))
+    return stored.astype(dtype)

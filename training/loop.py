@@ -11,7 +11,9 @@ import jax
 
 from training import guards
 from training.assembly import Assembly, assemble
+from training.bases import is_base
 from training.callbacks import Callback, Evaluate, FreezeGarbage, Profile, SaveCheckpoints
+from training.checkpoint_store import base_facts
 from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
 from training.config import TrainConfig
@@ -181,6 +183,7 @@ def _provenance(
         "attention": {"name": attention.name, "reason": attention.reason, "fallback": attention.fallback},
         "compute_dtype": str(assembly.dtype),
         "model": assembly.shape.model_dump(mode="json"),
+        **({"base": base_facts(assembly)} if is_base(assembly.config.model) else {}),
         "data": dict(data),
     }
     return {**collected, **choices}

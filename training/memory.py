@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import jax
 
+from training.bases import is_base
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.free_memory import FreeMemory, free_memory
@@ -25,6 +26,7 @@ class MemoryPlan:
     """
 
     parameters: int
+    frozen: int
     optimizer: int
     average: int
     batch: int
@@ -67,6 +69,7 @@ def memory_plan(
     free = free or free_memory(device)
     parts = {
         "parameters": tree_bytes(state.params),
+        "frozen": tree_bytes(getattr(state, "frozen", None)),
         "optimizer": tree_bytes(state.optimizer),
         "average": tree_bytes(state.average),
         "batch": tree_bytes(batch),
@@ -94,8 +97,13 @@ def memory_plan(
 
 
 def tree_bytes(tree: Any) -> int:
-    """Add up the bytes of all arrays, or descriptions of arrays, in a tree."""
-    return sum(int(leaf.size) * int(leaf.dtype.itemsize) for leaf in jax.tree.leaves(tree))
+    """Add up the bytes of all arrays, or descriptions of arrays, in a tree; two numbers of 4 bits share one."""
+    return sum(_bytes_of(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def _bytes_of(leaf: Any) -> int:
+    whole = int(leaf.size) * int(leaf.dtype.itemsize)
+    return -(-whole // 2) if leaf.dtype.name in {"uint4", "int4"} else whole
 
 
 def size_text(count: int) -> str:
@@ -169,6 +177,11 @@ def _changes(config: TrainConfig, plan_of: PlanOf) -> Iterator[dict[str, Any]]:
     smallest = {**again, **({"micro_batch": 1} if rows > 1 else {})}
     if again and fewer and not fitting:
         yield smallest
+    if is_base(config.model) and config.method != "qlora":
+        leaner = "lora" if config.method == "full" else "qlora"
+        yield {"method": leaner}
+        if again:
+            yield {**again, "method": leaner}
     if config.optimizer not in {"adafactor", "sgd"}:
         yield {"optimizer": "adafactor"}
         if smallest:

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from training.rows import Batch, TraceTable, describe
 from training.tokenized import IntArray, Traces
-from training.tokenizer import TOKENIZER
 
 # Counts up whenever the same traces would come to lie elsewhere, or the stored form changes.
 PACKING_VERSION: Final = 1
@@ -54,7 +53,7 @@ class PackedRows:
     """Several traces a row.
 
     ``inputs`` (rows, width) holds each trace without its last token, one after the other from the
-    left, then padding. Row r holds the traces ``row_starts[r]`` up to ``row_starts[r + 1]`` of
+    left, then ``pad``. Row r holds the traces ``row_starts[r]`` up to ``row_starts[r + 1]`` of
     the table; trace i begins at position ``begins[i]`` and ``last_tokens[i]`` is its last token.
     """
 
@@ -64,6 +63,7 @@ class PackedRows:
     last_tokens: IntArray
     table: TraceTable
     dropped: int
+    pad: int
     cache: str = "none"
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class PackedRows:
         begins, sizes = self.begins[traces], self.table.sizes[traces]
         ends = begins + sizes - 1
         inputs = self.inputs[indices].astype(np.int32)
-        targets = np.full_like(inputs, TOKENIZER.pad)
+        targets = np.full_like(inputs, self.pad)
         targets[:, :-1] = inputs[:, 1:]
         targets[rows, ends - 1] = self.last_tokens[traces]
         # A position is supervised from the prompt's last token on: its target is the first after it.
@@ -121,7 +121,7 @@ def pack(traces: Traces, width: int) -> PackedRows:
     row_starts[1:] = np.cumsum([len(group) for group in groups])
     order = np.fromiter((i for group in groups for i in group), np.int64, len(traces))
     begins = np.empty(len(traces), np.int32)
-    inputs = np.full((len(groups), width), TOKENIZER.pad, traces.tokens.dtype)
+    inputs = np.full((len(groups), width), traces.pad, traces.tokens.dtype)
     starts, positions = traces.starts.tolist(), traces.positions.tolist()
     placed = 0
     for row, group in zip(inputs, groups, strict=True):
@@ -143,6 +143,7 @@ def pack(traces: Traces, width: int) -> PackedRows:
             cut_tokens=traces.cut_tokens[order],
         ),
         dropped=traces.dropped,
+        pad=traces.pad,
     )
 
 

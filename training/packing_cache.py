@@ -21,7 +21,7 @@ from training.examples import TraceExample
 from training.packing import PACKING_VERSION, PackedRows
 from training.rendering import RENDERING_VERSION
 from training.rows import TraceTable
-from training.tokenizer import TOKENIZER
+from training.text_form import TextForm
 
 _TABLE: Final = ("sources", "sizes", "prompt_sizes", "cut_tokens")
 _ARRAYS: Final = ("inputs", "row_starts", "begins", "last_tokens")
@@ -35,6 +35,7 @@ def cached(
     *,
     cache_dir: Path,
     examples: Sequence[TraceExample],
+    form: TextForm,
     facts: dict[str, Any],
 ) -> PackedRows:
     """Return the stored rows for these examples and facts, or build and store them.
@@ -42,16 +43,16 @@ def cached(
     ``facts`` names everything else that decides the rows. A cache that cannot be written costs
     time, not the run: the rows then say so in their own facts.
     """
-    key = _key(examples, facts)
+    key = _key(examples, facts | {"tokenizer": form.hash})
     place = cache_dir / "packing" / key
-    if (found := _read(place)) is not None:
+    if (found := _read(place, form.pad)) is not None:
         return found
     rows = build()
     try:
         _write(place, rows)
     except OSError as error:
         return replace(rows, cache=f"not written: {error}")
-    stored = _read(place)
+    stored = _read(place, form.pad)
     return replace(rows, cache="not written") if stored is None else replace(stored, cache="written")
 
 
@@ -60,14 +61,13 @@ def _key(examples: Sequence[TraceExample], facts: dict[str, Any]) -> str:
     ids = hashlib.sha256("".join(f"{example.trace_id}\n" for example in examples).encode())
     versions = {
         "traces": ids.hexdigest(),
-        "tokenizer": TOKENIZER.hash,
         "rendering": RENDERING_VERSION,
         "packing": PACKING_VERSION,
     }
     return hashlib.sha256(json.dumps(facts | versions, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _read(place: Path) -> PackedRows | None:
+def _read(place: Path, pad: int) -> PackedRows | None:
     """Map the stored rows; None where there are none, or not exactly what was written."""
     try:
         index = json.loads((place / _INDEX).read_text("utf-8"))
@@ -83,6 +83,7 @@ def _read(place: Path) -> PackedRows | None:
             **{name: arrays[name] for name in _ARRAYS},
             table=TraceTable(**{name: arrays[name] for name in _TABLE}),
             dropped=int(index["dropped"]),
+            pad=pad,
             cache="read",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -102,13 +103,13 @@ def _write(place: Path, rows: PackedRows) -> None:
             np.save(path, values, allow_pickle=False)
             files[path.name] = (path.stat().st_size, _digest(path))
         (building / _INDEX).write_text(json.dumps({"dropped": rows.dropped, "files": files}), "utf-8")
-        if place.exists() and _read(place) is None:
+        if place.exists() and _read(place, rows.pad) is None:
             # Moved aside first: whoever has it mapped keeps its pages.
             place.rename(building / "damaged")
         try:
             building.rename(place)
         except OSError:
-            if _read(place) is None:
+            if _read(place, rows.pad) is None:
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)

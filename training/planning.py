@@ -69,8 +69,12 @@ class Engine:
             **({"threads": cpu_threads()} if device.platform == "cpu" else {}),
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
             "training_code": training_code(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+            **{name: importlib.metadata.version(name) for name in self._libraries()},
         }
+
+    def _libraries(self) -> tuple[str, ...]:
+        # It makes and reads the numbers in few bits.
+        return (*_LIBRARIES, "qwix") if self.assembly.config.method == "qlora" else _LIBRARIES
 
 
 class Planner:

@@ -5,13 +5,14 @@ trace has exactly one text and every such text exactly one trace.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from training.examples import TraceExample
 
 Target = Literal["trace", "answer"]
+type Parse = Callable[[str], ParsedText]
 RENDERING_VERSION: Final = 1
 
 _ESCAPED: Final = {"\\": "\\\\", "\n": "\\n"}

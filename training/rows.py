@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from training.tokenized import IntArray, Traces, round_up
-from training.tokenizer import TOKENIZER
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Rows:
         columns = np.arange(self.width + 1)
         sizes, prompt_sizes = traces.sizes[indices, None], traces.prompt_sizes[indices, None]
         places = traces.starts[indices, None] + np.minimum(columns, sizes - 1)
-        tokens = np.where(columns < sizes, traces.tokens[places], TOKENIZER.pad).astype(np.int32)
+        tokens = np.where(columns < sizes, traces.tokens[places], traces.pad).astype(np.int32)
         supervised = (columns[1:] >= prompt_sizes) & (columns[1:] < sizes)
         return Batch(
             inputs=tokens[:, :-1],

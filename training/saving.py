@@ -46,6 +46,7 @@ class Saver:
         Where the disk has no room, saving pauses: the step has no checkpoint, training goes on.
         """
         began = time.perf_counter()
+        state = state.saved
         self.wait()
         self._needed_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + _MARGIN_BYTES
         if lacking := self._lacking_bytes():

@@ -75,7 +75,8 @@ class Session:
         self.state: TrainState
         self._compiled: CompiledStep
         self.step = 0
-        self.evaluated_step = 0
+        self.evaluated_step = -1
+        self._started = False
         # What the evaluation of that step said, as far as it is finite.
         self.evaluated_values: dict[str, float] | None = None
         self.evaluation: EvaluationReport | None = None
@@ -127,6 +128,7 @@ class Session:
         """Begin the updates that are left, if there are any."""
         if self.finished or self.engine is None:
             return
+        self._started = True
         self.recorder.phase("training", self.step)
         self._compiled = compiled = self.engine.step
         self.meter.start(
@@ -170,17 +172,20 @@ class Session:
     def evaluate(self) -> None:
         """Evaluate this step, once; the checkpoint of this step, where there is one, remembers that.
 
+        Step 0 is the model that the run begins with.
+
         Raises:
             StopRequestedError: when a stop was asked for meanwhile.
         """
-        if self.evaluator is None or self.step in (0, self.evaluated_step):
+        if self.evaluator is None or self.step == self.evaluated_step:
             return
+        thorough = self.finished or self.step == 0
         self.meter.flush()
         self.recorder.phase("evaluating", self.step)
         report = self.evaluator(
             self.weights,
             step=self.step,
-            limit=self.config.final_eval_limit if self.finished else self.config.eval_limit,
+            limit=self.config.final_eval_limit if thorough else self.config.eval_limit,
             final=self.finished,
             should_stop=self.recorder.should_stop,
         )
@@ -192,8 +197,9 @@ class Session:
             self.evaluation = report
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self.evaluated_values = finite
-        self._remember_best(finite)
-        self.saver.amend(self.step, evaluated=True, evaluation=finite, best=self.best)
+        if self.step:
+            self._remember_best(finite)
+            self.saver.amend(self.step, evaluated=True, evaluation=finite, best=self.best)
         self._back_to_training()
 
     def _remember_best(self, evaluation: dict[str, float]) -> None:
@@ -246,6 +252,8 @@ class Session:
         )
 
     def _back_to_training(self) -> None:
+        if not self._started:
+            return
         if not self.finished:
             self.recorder.phase("training", self.step)
         self.meter.start()

@@ -11,7 +11,7 @@ import optax
 
 from training import averaging, finite
 from training.accumulation import accumulated_gradients
-from training.assembly import Assembly, TrainState
+from training.assembly import Assembly, TrainState, join
 from training.data import AnyRows, Batch
 from training.losses import LossSums, chunked_cross_entropy, loss_chunk
 
@@ -110,7 +110,8 @@ def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Updat
         base = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
 
         def part_loss(params: Any, part: DeviceBatch, index: jax.Array) -> LossSums:
-            return loss_of(params, part, jax.random.fold_in(base, index) if config.dropout else None)
+            key = jax.random.fold_in(base, index) if config.dropout or config.lora_dropout else None
+            return loss_of(join(params, state.frozen), part, key)
 
         sums, gradients = accumulated_gradients(
             part_loss, state.params, batch, micro_batches=batch.inputs.shape[0] // micro_batch
@@ -130,7 +131,7 @@ def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Updat
         skipped, in_row = finite.count(sound, state.skipped, state.skipped_in_row)
         report = (sums.loss, sums.weight, norm, rate, skipped, in_row)
         metrics = jnp.stack([jnp.asarray(value, jnp.float32) for value in report])
-        return TrainState(*changed, state.rng, state.step + 1, skipped, in_row), metrics
+        return TrainState(*changed, state.rng, state.step + 1, skipped, in_row, frozen=state.frozen), metrics
 
     return update
 

@@ -3,29 +3,26 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from training.errors import ConfigError
 from training.examples import TraceExample
-from training.rendering import Target, completion_text, prompt_text
-from training.tokenizer import TOKENIZER
+from training.rendering import Target
+from training.text_form import BYTES, TextForm
 
 IntArray = npt.NDArray[np.int32]
 LongTraces = Literal["refuse", "drop", "cut"]
 
-# Two bytes a token where they suffice: rows of a large dataset are read from a file.
-TOKEN_DTYPE: Final = np.dtype(np.uint16 if TOKENIZER.vocab_size <= 2**16 else np.uint32)
-
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Prompt, completion and EOS of every trace.
+    """Prompt, completion and end of every trace.
 
     Trace i is ``tokens[starts[i] : starts[i] + sizes[i]]``; its first ``prompt_sizes[i]`` tokens
-    are the prompt. ``sources[i]`` is its number among the examples it was made from.
+    are the prompt; ``pad`` fills what they leave of a row. ``sources[i]`` is its number among the examples it was made from.
     ``cut_tokens[i]`` counts what was cut off its end, mostly 0, and ``dropped`` the traces left out.
     """
 
@@ -36,6 +33,7 @@ class Traces:
     sources: npt.NDArray[np.int64]
     cut_tokens: IntArray
     dropped: int = 0
+    pad: int = BYTES.pad
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -46,7 +44,9 @@ class Traces:
         return self.sizes - 1
 
 
-def tokenize(examples: Sequence[TraceExample], *, target: Target, split: str = "train") -> Traces:
+def tokenize(
+    examples: Sequence[TraceExample], *, target: Target, split: str = "train", form: TextForm = BYTES
+) -> Traces:
     """Turn every example into tokens, in order.
 
     Raises:
@@ -54,23 +54,23 @@ def tokenize(examples: Sequence[TraceExample], *, target: Target, split: str = "
     """
     if not examples:
         raise ConfigError(f"There is no {split} example in the dataset; seed or import one that has some.")
-    flat = array("H" if TOKEN_DTYPE.itemsize == 2 else "I")
+    # Two bytes a token where they suffice: rows of a large dataset are read from a file.
+    kind = "H" if form.vocab_size <= 2**16 else "I"
+    flat = array(kind)
     sizes, prompt_sizes = np.empty(len(examples), np.int32), np.empty(len(examples), np.int32)
     for i, example in enumerate(examples):
-        before = len(flat)
-        flat.extend(TOKENIZER.encode(prompt_text(example.prompt)))
-        prompt_sizes[i] = len(flat) - before
-        flat.extend(TOKENIZER.encode(completion_text(example, target)))
-        flat.append(TOKENIZER.eos)
-        sizes[i] = len(flat) - before
+        tokens, prompt_sizes[i] = form.trace(example, target)
+        flat.extend(tokens)
+        sizes[i] = len(tokens)
     ends = np.cumsum(sizes, dtype=np.int64)
     return Traces(
-        tokens=np.frombuffer(flat, TOKEN_DTYPE),
+        tokens=np.frombuffer(flat, np.dtype(kind)),
         starts=ends - sizes,
         sizes=sizes,
         prompt_sizes=prompt_sizes,
         sources=np.arange(len(examples), dtype=np.int64),
         cut_tokens=np.zeros(len(examples), np.int32),
+        pad=form.pad,
     )
 
 

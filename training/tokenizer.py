@@ -56,15 +56,15 @@ class ByteTokenizer:
 TOKENIZER: Final = ByteTokenizer()
 
 
-def require_same_tokenizer(stored_hash: str, *, where: str) -> None:
-    """Refuse weights that were trained on other token ids.
+def require_same_tokenizer(stored_hash: str, wanted_hash: str, *, where: str) -> None:
+    """Refuse weights that were trained on other token ids, or on texts put into another form.
 
     Raises:
         CheckpointError: naming both hashes.
     """
-    if stored_hash != TOKENIZER.hash:
+    if stored_hash != wanted_hash:
         raise CheckpointError(
             f"{where} was trained with another tokenizer (hash {stored_hash[:12] or 'missing'}…, "
-            f"here {TOKENIZER.hash[:12]}…), so its weights mean other tokens. "
+            f"here {wanted_hash[:12]}…), so its weights mean other tokens. "
             "Use the version of the project that wrote it, or train anew."
         )

@@ -101,7 +101,7 @@ def bench(
                     **time_parts(
                         engine.assembly,
                         rows,
-                        state.params,
+                        state,
                         placed[0],
                         micro_batch=engine.micro_batch,
                         repeats=min(PART_REPEATS, steps),
@@ -109,7 +109,9 @@ def bench(
                     "update": spread(times.total),
                 }
                 prompts = [example.prompt for example in examples]
-                record["generation"] = time_generation(engine.assembly, state.params, prompts)
+                record["generation"] = time_generation(
+                    engine.assembly, engine.assembly.weights(state), prompts
+                )
             record["memory"] = {**engine.plan.facts(), **memory}
             if profiled is not None:
                 record["profile"] = {"steps": PROFILED_STEPS, **profiled.facts()}

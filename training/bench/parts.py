@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from training.accumulation import accumulated_gradients
-from training.assembly import Assembly
+from training.assembly import Assembly, TrainState, join
 from training.bench.timing import repeated, seconds_of, spread
 from training.data import AnyRows
 from training.decoding import make_decoding
@@ -20,7 +20,13 @@ GENERATED_ROWS: Final = 16
 
 
 def time_parts(
-    assembly: Assembly, rows: AnyRows, params: Any, batch: DeviceBatch, *, micro_batch: int, repeats: int
+    assembly: Assembly,
+    rows: AnyRows,
+    state: TrainState,
+    batch: DeviceBatch,
+    *,
+    micro_batch: int,
+    repeats: int,
 ) -> dict[str, dict[str, float]]:
     """Time the forward pass alone, and forward and backward without the optimizer (s, as `spread`)."""
     loss_of, parts = make_loss(assembly, rows), batch.inputs.shape[0] // micro_batch
@@ -28,20 +34,23 @@ def time_parts(
     def split(leaf: jax.Array) -> jax.Array:
         return leaf.reshape(parts, micro_batch, *leaf.shape[1:])
 
-    def forward(params: Any, batch: DeviceBatch) -> jax.Array:
+    def forward(params: Any, frozen: Any, batch: DeviceBatch) -> jax.Array:
         def loss(part: DeviceBatch) -> jax.Array:
-            return loss_of(params, part, None).loss
+            return loss_of(join(params, frozen), part, None).loss
 
         return jnp.sum(jax.lax.map(loss, jax.tree.map(split, batch)))
 
-    def backward(params: Any, batch: DeviceBatch) -> Any:
+    def backward(params: Any, frozen: Any, batch: DeviceBatch) -> Any:
         return accumulated_gradients(
-            lambda params, part, _: loss_of(params, part, None), params, batch, micro_batches=parts
+            lambda params, part, _: loss_of(join(params, frozen), part, None),
+            params,
+            batch,
+            micro_batches=parts,
         )
 
     found = {}
     for name, function in (("forward", forward), ("forward_backward", backward)):
-        work = partial(jax.jit(function), params, batch)
+        work = partial(jax.jit(function), state.params, state.frozen, batch)
         seconds_of(work)
         found[name] = spread(list(repeated(work, times=repeats)))
     return found

@@ -1,19 +1,21 @@
 """What a benchmark records of its measurements."""
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jax
 import numpy as np
 
+from training.adapters import has_adapters
 from training.assembly import TrainState
 from training.bench.limits import Work, judge
 from training.bench.peaks import measure_peaks
 from training.bench.timing import StepTimes, spread
 from training.data import AnyRows, Batch
 from training.device import SelectedDevice
-from training.flops import CONVENTION, ForwardFlops, forward_flops
+from training.flops import CONVENTION, forward_flops
+from training.memory import tree_bytes
 from training.model_config import ModelConfig, parameter_count
 from training.planning import Engine
 from training.recorder import Recorder
@@ -109,13 +111,16 @@ def energy_facts(joules: float, record: dict[str, Any]) -> dict[str, float]:
 def limit_facts(held: Bench, state: TrainState, times: StepTimes) -> dict[str, Any]:
     """Hold the median update against what the structure asks for and what the device can do."""
     assembly, config = held.engine.assembly, held.engine.assembly.config
-    forward = [forward_flops(held.shape, lengths(batch)) for batch in held.batches]
+    adapters = None
+    if has_adapters(config):
+        adapters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    forward = [forward_flops(held.shape, lengths(batch), adapters) for batch in held.batches]
     useful = float(np.mean([one.update for one in forward]))
     positions = config.batch_size * held.rows.width
-    padded = forward_flops(held.shape, [1] * positions)
+    padded = forward_flops(held.shape, [1] * positions, adapters)
     # What padding costs at least: everything but attention, which may skip it.
     attention = float(np.mean([one.attention for one in forward]))
-    computed = ForwardFlops(padded.blocks, attention, padded.logits).update
+    computed = replace(padded, attention=attention).update
     real = float(np.mean([batch.real_tokens for batch in held.batches])) / positions
     median = spread(times.total)["median"]
     host = spread(times.data)["median"] + spread(times.logging)["median"]
@@ -151,12 +156,15 @@ def limit_facts(held: Bench, state: TrainState, times: StepTimes) -> dict[str, A
 
 
 def _least_bytes(state: TrainState) -> float:
-    """Count what must pass through memory: the state read and written, gradients too, parameters twice."""
+    """Count what must pass through memory: the state read and written, gradients too, parameters twice.
+
+    What is frozen is read by the forward and by the backward pass.
+    """
 
     def size(tree: Any) -> int:
         return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
 
-    return float(2 * size(state) + 4 * size(state.params))
+    return float(2 * size(state.saved) + 4 * size(state.params) + 2 * tree_bytes(state.frozen))
 
 
 def lengths(batch: Batch) -> list[int]:

@@ -27,6 +27,7 @@ class HeldOutLoss:
             target=assembly.config.target,
             sequence_length=_longest(assembly.config),
             split=split,
+            form=assembly.form,
         ).width
         self._loss_of = jax.jit(self._batch_loss)
 
@@ -43,6 +44,7 @@ class HeldOutLoss:
             sequence_length=_longest(config),
             split=self._split,
             width=self._width,
+            form=self._assembly.form,
         )
         size = min(config.eval_batch_size, 1 << (len(rows) - 1).bit_length())
         total = weight = 0.0

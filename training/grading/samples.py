@@ -9,6 +9,7 @@ from training.grading.graders import DEFAULT, GRADERS, Grader
 from training.grading.steps import arithmetic_of, check_written
 from training.grading.verdicts import AnswerVerdict, Written
 from training.recorder import GradedSample
+from training.rendering import Parse, parse_completion
 
 UNFINISHED = "unfinished"
 
@@ -22,13 +23,14 @@ def grade(
     grader: Grader | None = None,
     draw: int = 0,
     tokens: int = 0,
+    parse: Parse = parse_completion,
 ) -> GradedSample:
     """Grade one generated text against its example.
 
     ``finished`` tells whether the model ended the text itself; an answer that the length limit cut off
     may not be what it meant and does not count, except with a grader that judges those too.
 
-    Each step is judged by the checker of the example's family; those of an example without a family by
+    ``parse`` reads steps and answer as the model was taught to write them. Each step is judged by the checker of the example's family; those of an example without a family by
     the arithmetic that is written in them.
 
     Raises:
@@ -36,7 +38,7 @@ def grade(
         ConfigError: when the grader needs a package that is not installed.
     """
     grader = grader or GRADERS[DEFAULT]
-    written = Written.read(text)
+    written = Written.read(text, parse)
     verdict = _judge(grader, written, example.final_answer, finished=finished)
     steps_valid = judge_steps(example, written.steps, checkers)
     found = check_written(steps_valid, example.prompt, written.steps, written.answer)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from training.rendering import parse_completion
+from training.rendering import Parse, parse_completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Written:
     problem: str = ""
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def read(cls, text: str, parse: Parse = parse_completion) -> Self:
         """Find steps and answer by the form that training writes (see `training.rendering`)."""
-        parsed = parse_completion(text)
+        parsed = parse(text)
         return cls(text, parsed.steps, parsed.answer, parsed.problem)
 
     @classmethod

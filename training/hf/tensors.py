@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from training.assembly import named_leaves
 from training.hf.accounting import EMBEDDING, HEAD, account
 from training.hf.names import tensors_of
+from training.leaves import named_leaves
 from training.model import Transformer
 from training.model_config import ModelConfig
 

@@ -88,13 +88,13 @@ def test_dropped_traces_are_counted():
 
 def test_a_vocabulary_that_is_smaller_than_the_tokenizers_is_refused():
     with pytest.raises(ConfigError, match="256 rows for tokens and the tokenizer uses 258 ids"):
-        check_tokens(vocab_size=256, used=258, pad=256, eos=257)
-    check_tokens(vocab_size=258, used=258, pad=256, eos=257)
+        check_tokens(vocab_size=256, used=258, pad=256, ends=[257])
+    check_tokens(vocab_size=258, used=258, pad=256, ends=[257])
 
 
 def test_a_pad_that_is_the_eos_is_refused():
     with pytest.raises(ConfigError, match=r"PAD and EOS are the same id \(7\)"):
-        check_tokens(vocab_size=9, used=9, pad=7, eos=7)
+        check_tokens(vocab_size=9, used=9, pad=7, ends=[7])
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ pytest.importorskip("jax")
 import ml_dtypes
 import numpy as np
 
-from training.assembly import named_leaves
 from training.errors import ConfigError
 from training.hf.families import model_config_from_hf
 from training.hf.tensors import params_from_hf
+from training.leaves import named_leaves
 
 CONFIG = {
     "model_type": "llama",

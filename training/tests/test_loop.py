@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
 
-from training.assembly import assemble, named_leaves
+from training.assembly import assemble
 from training.checkpoint_store import restore
 from training.checkpoints import (
     newest_sound_step_dir,
@@ -19,6 +19,7 @@ from training.checkpoints import (
 from training.device import select_device
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.hashing import params_hash
+from training.leaves import named_leaves
 from training.tests.support import MemoryRecorder, StopAfter, fast_config, run_training
 
 PER_STEP = {

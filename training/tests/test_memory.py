@@ -124,7 +124,7 @@ class Planning:
         row = self.row * config.sequence_length / 512 * (0.5 if config.remat == "block" else 1)
         peak = int((state + adding_up + rows * row) * MIB)
         available = None if self.free is None else int(self.free * MIB)
-        return MemoryPlan(0, 0, 0, 0, 0, 0, peak, available, "a rule of thumb", "on a stand-in")
+        return MemoryPlan(0, 0, 0, 0, 0, 0, 0, peak, available, "a rule of thumb", "on a stand-in")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_the_largest_micro_batch_is_the_largest_divisor_that_fits(free, rows):
 def test_a_whole_batch_can_fit_where_its_half_does_not():
     def plan_of(config):
         peak = 10 if config.micro_batch == 4 else 20
-        return MemoryPlan(0, 0, 0, 0, 0, 0, peak, 15, "", "")
+        return MemoryPlan(0, 0, 0, 0, 0, 0, 0, peak, 15, "", "")
 
     assert largest_micro_batch(fast_config(batch_size=4, micro_batch="auto"), plan_of) == 4
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from training.assembly import abstract_state, assemble, first_state, named_leaves
+from training.assembly import abstract_state, assemble, first_state
+from training.leaves import named_leaves
 from training.linear import matmul
 from training.losses import cross_entropy
 from training.model import Transformer

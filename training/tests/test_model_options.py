@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from training.assembly import named_leaves
 from training.errors import ConfigError
 from training.layers import drop
+from training.leaves import named_leaves
 from training.losses import cross_entropy
 from training.model import Transformer
 from training.model_config import LinearRope, Llama3Rope, ModelConfig
