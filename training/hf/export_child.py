@@ -1,4 +1,4 @@
-"""A short process on the CPU that writes a checkpoint down for other programs: JAX restores it.
+"""A short process on the CPU that writes a checkpoint down for other programs: JAX reads it.
 
 It reads one JSON object from standard input and says one a line on standard output: progress, and at
 the end what it wrote, or why it could not.
@@ -8,13 +8,15 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from training import bases
 from training.checkpoints import read_metadata
-from training.config import make_config
+from training.config import TrainConfig, make_config
 from training.errors import TrainingError
 from training.hf.exporting import Asked, require_possible, write_export
 from training.hf.target import require_free
@@ -23,16 +25,13 @@ TELL_EVERY: Final = 16
 
 
 def export(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Restore the parameters that a checkpoint evaluates, and write them.
+    """Read the parameters that a checkpoint evaluates, and write them.
 
     Raises:
         TrainingError: when the checkpoint, the base or the target does not allow it.
     """
-    # Only here, in a process of its own.
-    import jax
-
-    from training.assembly import assemble, named_leaves
-    from training.checkpoint_store import restore_params
+    # JAX comes with it, in a process of its own.
+    from training.trained import read_trained
 
     step_dir, root = Path(request["step_dir"]), Path(request["models"])
     bases.use_root(lambda: root)
@@ -48,12 +47,9 @@ def export(request: Mapping[str, Any]) -> dict[str, Any]:
     # Before anything large is read.
     require_possible(config, asked.format)
     require_free(asked.target, overwrite=asked.overwrite)
-    _say(phase="restoring")
-    # Nothing is computed: what a device would be chosen for does not matter.
-    plain = config.model_copy(update={"attention": "auto", "precision": "fp32"})
-    assembly = assemble(plain, jax.devices("cpu")[0])
-    leaves = named_leaves(restore_params(step_dir, assembly=assembly))
-    names = write_export(asked, config, leaves, tell=_progress)
+    _say(phase="reading")
+    _, leaves = read_trained(step_dir)
+    names = write_export(asked, config, leaves, tell=_progress, quantized=_quantized(config))
     target = asked.target.absolute()
     return {
         "path": str(target),
@@ -61,6 +57,23 @@ def export(request: Mapping[str, Any]) -> dict[str, Any]:
         "bytes": sum((target / name).stat().st_size for name in names),
         "params_hash": metadata.get("params_hash", ""),
     }
+
+
+def _quantized(config: TrainConfig) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return what a kernel became while adapters were trained beside it; None: it stayed as it was."""
+    if config.method != "qlora":
+        return None
+    import jax
+    import jax.numpy as jnp
+
+    from training.adapters import quantize
+    from training.linear import restored
+
+    @jax.jit
+    def there_and_back(kernel: Any) -> Any:
+        return restored(quantize(kernel, config.quantization), jnp.dtype(jnp.float32))
+
+    return lambda kernel: np.asarray(there_and_back(kernel))
 
 
 def main() -> int:

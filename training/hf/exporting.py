@@ -41,6 +41,7 @@ class Asked:
 
 
 type Fetch = Callable[[Stored], np.ndarray]
+type Change = Callable[[np.ndarray], np.ndarray]
 # Tells how many tensors are written, of how many.
 type Tell = Callable[[int, int], None]
 
@@ -62,12 +63,18 @@ def require_possible(config: TrainConfig, format: Format) -> None:
 
 
 def write_export(
-    asked: Asked, config: TrainConfig, leaves: Mapping[str, Any], *, tell: Tell | None = None
+    asked: Asked,
+    config: TrainConfig,
+    leaves: Mapping[str, Any],
+    *,
+    tell: Tell | None = None,
+    quantized: Change | None = None,
 ) -> list[str]:
-    """Write a model, or its adapter, as a folder. ``leaves`` are its parameters by our names.
+    """Write a model, or its adapter, as a folder. ``leaves`` are what was trained of it, by our names.
 
     A base's tensors keep the types that they are stored in, its other files are copied; a model from
-    scratch goes out in fp32. Returns the names of the files.
+    scratch goes out in fp32. ``quantized`` gives what a projection (inputs, outputs) was while adapters were
+    trained beside it, where that is not what the base's files hold. Returns the names of the files.
 
     Raises:
         ExportError: when the model or the target does not allow it, or the disk has no room.
@@ -89,7 +96,7 @@ def write_export(
     extra = 0 if base is None else sum(path.stat().st_size for path in _copied(base))
     needed = sum(one.size for one in planned) + extra
     with new_folder(asked.target, overwrite=asked.overwrite, needed_bytes=needed) as folder:
-        fetch = _fetcher(config, leaves, shape, stored)
+        fetch = _fetcher(config, leaves, shape, stored, quantized)
         write_weights(folder, planned, _told(fetch, tell, planned), max_shard_bytes=asked.max_shard_bytes)
         if base is None:
             _write_own_files(folder, shape, config)
@@ -111,19 +118,24 @@ def facts_of(config: TrainConfig, base: Base) -> adapters.AdapterFacts:
 
 
 def _fetcher(
-    config: TrainConfig, leaves: Mapping[str, Any], shape: ModelConfig, stored: Mapping[str, Place]
+    config: TrainConfig,
+    leaves: Mapping[str, Any],
+    shape: ModelConfig,
+    stored: Mapping[str, Place],
+    quantized: Change | None,
 ) -> Fetch:
     wanted = {tensor.theirs: tensor for tensor in tensors_of(shape)}
     if config.method == "full":
         return outgoing(leaves, wanted)
     _require_adapters(leaves, wanted)
-    # What was frozen is in the base's files as it always was, also where a run kept it in few bits.
-    return outgoing(
-        leaves,
-        wanted,
-        scale=config.lora_alpha / config.lora_rank,
-        frozen=lambda one: read_place(stored[one.name]),
-    )
+
+    def frozen(one: Stored) -> np.ndarray:
+        array, tensor = read_place(stored[one.name]), wanted[one.name]
+        if quantized is None or tensor.layer is None or not tensor.transposed:
+            return array
+        return quantized(array.astype(np.float32).T).T
+
+    return outgoing(leaves, wanted, scale=config.lora_alpha / config.lora_rank, frozen=frozen)
 
 
 def _require_adapters(leaves: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> None:

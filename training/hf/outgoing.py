@@ -49,7 +49,7 @@ def outgoing(
     """Return what gives each tensor in its stored type and the layout of the files.
 
     An adapter is merged: kernel + a @ b * ``scale``, summed in fp32 and rounded once. With ``frozen``,
-    tensors and kernels come from there as they are stored, and only adapters from the parameters.
+    all but the adapters comes from there, in their layout.
 
     Raises (the function that is returned):
         ExportError: for a parameter that is not there or has another shape, and for a number that its
@@ -59,13 +59,7 @@ def outgoing(
     def fetch(one: Stored) -> np.ndarray:
         tensor = wanted[one.name]
         adapter = adapter_of(leaves, tensor)
-        if frozen is not None:
-            stored = frozen(one)
-            if adapter is None:
-                return stored
-            kernel = stored
-        else:
-            kernel = _turned(leaves, tensor)
+        kernel = _turned(leaves, tensor) if frozen is None else frozen(one)
         if adapter is not None:
             # Theirs is (outputs, inputs): the transpose of a @ b.
             kernel = kernel.astype(np.float32) + (adapter[1].T @ adapter[0].T) * np.float32(scale)

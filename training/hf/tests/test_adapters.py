@@ -18,10 +18,10 @@ from training.hf.names import tensors_of as names_of
 from training.hf.outgoing import outgoing
 from training.hf.reading import read_place, stream
 from training.hf.shards import places
+from training.hf.tests.arrays import fixture_config, write_model
 from training.hf.writing import Stored
-from training.tests.hf_support import config_of, write_model
 
-SHAPE = model_config_from_hf(config_of("qwen3"))
+SHAPE = model_config_from_hf(fixture_config("qwen3"))
 FACTS = AdapterFacts(rank=4, alpha=6.0, dropout=0.1, base="someone/tiny", revision="abc")
 
 

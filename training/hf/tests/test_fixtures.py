@@ -5,9 +5,9 @@ import pytest
 pytest.importorskip("numpy")
 
 from training.hf.families import model_config_from_hf
-from training.tests.hf_support import FAMILIES, arrays_of, config_of
+from training.hf.tests.arrays import FAMILIES, arrays_of, fixture_config
 
-SHAPES = {family: model_config_from_hf(config_of(family)) for family in FAMILIES}
+SHAPES = {family: model_config_from_hf(fixture_config(family)) for family in FAMILIES}
 
 
 def test_there_is_one_of_every_kind():

@@ -19,8 +19,8 @@ from training.hf.outgoing import outgoing
 from training.hf.reading import stream
 from training.hf.shards import INDEX_NAME, places
 from training.hf.target import new_folder
+from training.hf.tests.arrays import FAMILIES, fixture_config, write_model
 from training.hf.writing import Stored, write_file, write_weights
-from training.tests.hf_support import FAMILIES, config_of, write_model
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 
@@ -44,7 +44,7 @@ def stacked(leaves, layers):
 @pytest.mark.parametrize("shards", [1, 3])
 def test_import_and_export_give_byte_identical_tensors(tmp_path, family, shards):
     write_model(tmp_path / "in", family, dtype="bfloat16", shards=shards)
-    shape = model_config_from_hf(config_of(family))
+    shape = model_config_from_hf(fixture_config(family))
     there = places(tmp_path / "in")
     planned = [Stored(place.name, place.dtype, place.shape) for place in there]
     wanted = {tensor.theirs: tensor for tensor, _ in stream(tmp_path / "in", shape)}
@@ -96,7 +96,7 @@ def test_an_array_that_is_not_what_was_announced_is_a_mistake_of_ours(tmp_path):
 
 def test_a_number_that_its_type_cannot_hold_is_refused(tmp_path):
     write_model(tmp_path, "llama", dtype="float16")
-    shape = model_config_from_hf(config_of("llama"))
+    shape = model_config_from_hf(fixture_config("llama"))
     leaves = through_ours(tmp_path, shape)
     wanted = {tensor.theirs: tensor for tensor, _ in stream(tmp_path, shape)}
     leaves["norm.scale"] = leaves["norm.scale"] * 1e6

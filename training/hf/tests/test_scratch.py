@@ -56,7 +56,7 @@ def test_the_vocabulary_is_bytes_pad_and_end():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_config_of_a_preset_is_read_back_as_its_shape(name):
+def test_the_fixture_config_a_preset_is_read_back_as_its_shape(name):
     told = json.loads(json.dumps(llama_config(preset(name), context_length=64)))
     assert model_config_from_hf(told) == preset(name)
     assert (told["pad_token_id"], told["eos_token_id"]) == (256, 257)
