@@ -6,6 +6,7 @@ the end what it wrote, or why it could not.
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,14 +19,15 @@ from training import bases
 from training.checkpoints import read_metadata
 from training.config import TrainConfig, make_config
 from training.errors import TrainingError
-from training.hf.exporting import Asked, require_possible, write_export
+from training.hf.exporting import Asked, write_export
+from training.hf.formats import require_possible
 from training.hf.target import require_free
 
 TELL_EVERY: Final = 16
 
 
-def export(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the parameters that a checkpoint evaluates, and write them.
+def export(request: Mapping[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    """Read the parameters that a checkpoint evaluates, and write them; ``say`` hears how far it is.
 
     Raises:
         TrainingError: when the checkpoint, the base or the target does not allow it.
@@ -47,9 +49,14 @@ def export(request: Mapping[str, Any]) -> dict[str, Any]:
     # Before anything large is read.
     require_possible(config, asked.format)
     require_free(asked.target, overwrite=asked.overwrite)
-    _say(phase="reading")
+    say(phase="reading")
     _, leaves = read_trained(step_dir)
-    names = write_export(asked, config, leaves, tell=_progress, quantized=_quantized(config))
+
+    def tell(done: int, of: int) -> None:
+        if done % TELL_EVERY == 0:
+            say(phase="writing", done=done, of=of)
+
+    names = write_export(asked, config, leaves, tell=tell, quantized=_quantized(config))
     target = asked.target.absolute()
     return {
         "path": str(target),
@@ -78,27 +85,26 @@ def _quantized(config: TrainConfig) -> Callable[[np.ndarray], np.ndarray] | None
 
 def main() -> int:
     """Carry out the request on standard input; 0 when it is written."""
+    # What was begun is cleared away by the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # Only what is said here goes to the reader; what libraries print goes with the errors.
+    reader = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(**facts: Any) -> None:
+        os.write(reader, (json.dumps(facts) + "\n").encode())
+
     try:
-        result = export(json.load(sys.stdin))
+        result = export(json.load(sys.stdin), say)
     except TrainingError as error:
-        _say(error=str(error))
+        say(error=str(error))
         return 1
     except Exception as error:
         traceback.print_exc()
-        _say(error=f"{type(error).__name__}: {error}", unexpected=True)
+        say(error=f"{type(error).__name__}: {error}", unexpected=True)
         return 1
-    _say(result=result)
+    say(result=result)
     return 0
-
-
-def _progress(done: int, of: int) -> None:
-    if done % TELL_EVERY == 0:
-        _say(phase="writing", done=done, of=of)
-
-
-def _say(**facts: Any) -> None:
-    # Straight to the descriptor: whoever reads must see it at once, and nothing else comes this way.
-    os.write(sys.stdout.fileno(), (json.dumps(facts) + "\n").encode())
 
 
 if __name__ == "__main__":

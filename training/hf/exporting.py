@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,16 +14,16 @@ from training.config import TrainConfig
 from training.errors import ExportError
 from training.hf import adapters
 from training.hf.accounting import EMBEDDING, HEAD, account
+from training.hf.formats import Format, require_possible
 from training.hf.names import Tensor, tensors_of
 from training.hf.outgoing import adapter_of, outgoing
 from training.hf.reading import read_place, same_numbers
 from training.hf.scratch import generation_config, llama_config, tokenizer_files
-from training.hf.shards import INDEX_NAME, Place, places
+from training.hf.shards import INDEX_NAME, MAX_SHARD_BYTES, Place, places
 from training.hf.target import new_folder
-from training.hf.writing import MAX_SHARD_BYTES, Stored, write_weights
+from training.hf.writing import Stored, write_weights
 from training.model_config import ModelConfig, preset
 
-Format = Literal["hf", "adapter"]
 README_NAME: Final = "README.md"
 # What a base's folder has that an export writes anew, or that means only that folder.
 _NOT_COPIED: Final = (README_NAME, RECORD_NAME, INDEX_NAME)
@@ -44,22 +44,6 @@ type Fetch = Callable[[Stored], np.ndarray]
 type Change = Callable[[np.ndarray], np.ndarray]
 # Tells how many tensors are written, of how many.
 type Tell = Callable[[int, int], None]
-
-
-def require_possible(config: TrainConfig, format: Format) -> None:
-    """Refuse what a recipe cannot be exported as.
-
-    Raises:
-        ExportError: saying what the model is and which format it has.
-        ConfigError: for a base model that is not here.
-    """
-    if format == "adapter" and config.method == "full":
-        what = "all weights of its base" if is_base(config.model) else "a model from scratch"
-        raise ExportError(f"This run trained {what}, so it has no adapter: export it with --format hf.")
-    if is_base(config.model):
-        find_base(config.model)
-    else:
-        llama_config(preset(config.model), context_length=config.sequence_length)
 
 
 def write_export(

@@ -9,10 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from training.hf.shards import INDEX_NAME, SINGLE_NAME, places_in
+from training.hf.shards import INDEX_NAME, MAX_SHARD_BYTES, SINGLE_NAME, places_in
 
-# What transformers and vLLM cut at.
-MAX_SHARD_BYTES: Final = 5_000_000_000
 ITEM_BYTES: Final = {"F32": 4, "F16": 2, "BF16": 2}
 _NUMPY_NAMES: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Readers take a file without it for one of another framework.

@@ -14,7 +14,8 @@ from training.bases import find_base
 from training.config import make_config
 from training.errors import ConfigError, ExportError
 from training.hf.adapters import read_adapter
-from training.hf.exporting import Asked, require_possible, write_export
+from training.hf.exporting import Asked, write_export
+from training.hf.formats import require_possible
 from training.hf.names import tensors_of as names_of
 from training.hf.reading import stream
 from training.hf.tests.arrays import FAMILIES, write_base
