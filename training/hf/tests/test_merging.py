@@ -1,0 +1,119 @@
+"""What is exported of a model with adapters computes what the model with adapters does."""
+
+import pytest
+
+pytestmark = pytest.mark.jax
+pytest.importorskip("jax")
+pytest.importorskip("safetensors")
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from training import assembly as assembling
+from training import bases, checkpoint_store
+from training.bases import find_base
+from training.config import make_config
+from training.hf.export_child import export
+from training.hf.reading import stream
+from training.hf.tensors import params_from_hf
+from training.hf.tests.arrays import arrays_of, write_base
+from training.leaves import named_leaves
+from training.model import Transformer
+from training.text_form import BYTES
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    root, before = tmp_path / "models", bases._places[0]
+    root.mkdir()
+    bases.use_root(lambda: root)
+    # The fixtures have no tokenizer, and none is needed for logits.
+    monkeypatch.setattr(assembling, "text_form", lambda config: replace(BYTES, vocab_size=80))
+    yield root
+    bases.use_root(before)
+
+
+def trained(model, **config):
+    """A state whose adapters add something."""
+    assembly = assembling.assemble(
+        make_config({"model": model, "steps": 1, "lora_rank": 2, "lora_alpha": 3, **config}),
+        jax.devices("cpu")[0],
+    )
+    state = assembling.first_state(assembly)
+    draw = np.random.default_rng(0)
+    filled = jax.tree.map(
+        lambda leaf: jnp.asarray(draw.normal(size=leaf.shape) * 0.2, leaf.dtype), state.params
+    )
+    return assembly, state._replace(params=filled)
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("llama", {"method": "lora", "scan_layers": True}),
+        ("gemma3", {"method": "lora", "lora_targets": r"layers\.[024]\.self_attn\.(q|o)_proj"}),
+        ("qwen3", {"method": "qlora", "quantization": "nf4"}),
+    ],
+)
+def test_logits_of_the_merged_export_are_those_of_the_checkpoint(tmp_path, models, family, config):
+    model = write_base(models, family, dtype="float32")
+    assembly, state = trained(model, **config)
+    facts = checkpoint_store.describe(assembly, step=1, loss=1.0)
+    checkpoint_store.write(tmp_path, jax.device_get(state).saved, step=1, facts=facts)
+    request = {
+        "step_dir": str(tmp_path / "1"),
+        "models": str(models),
+        "format": "hf",
+        "target": str(tmp_path / "out"),
+        "card": "",
+        "overwrite": False,
+        "max_shard_bytes": 10**9,
+    }
+    export(request, lambda **told: None)
+    tokens = arrays_of(family)["input_ids"]
+    wanted = jax.jit(assembly.model(assembly.weights(state)))(tokens)
+    np.testing.assert_allclose(logits_of(tmp_path / "out", model, tokens), wanted, atol=2e-4, rtol=0)
+    # The adapters had a say.
+    assert np.abs(logits_of(find_base(model).folder, model, tokens) - wanted).max() > 0.1
+
+
+def logits_of(folder, model, tokens):
+    shape = find_base(model).shape
+    params = params_from_hf({tensor.theirs: array for tensor, array in stream(folder, shape)}, shape)
+
+    def make():
+        return Transformer(shape, dtype=jnp.dtype("float32"), implementation="dense", rngs=nnx.Rngs(0))
+
+    return jax.jit(nnx.merge(nnx.split(nnx.eval_shape(make))[0], params))(tokens)
+
+
+def test_adapters_of_a_checkpoint_are_those_of_its_state(tmp_path, models):
+    from training.hf.adapters import read_adapter
+
+    model = write_base(models, "qwen2")
+    assembly, state = trained(model, method="lora", lora_targets="v_proj|down_proj")
+    facts = checkpoint_store.describe(assembly, step=1, loss=1.0)
+    checkpoint_store.write(tmp_path, jax.device_get(state).saved, step=1, facts=facts)
+    request = {
+        "step_dir": str(tmp_path / "1"),
+        "models": str(models),
+        "format": "adapter",
+        "target": str(tmp_path / "out"),
+        "card": "",
+        "overwrite": False,
+        "max_shard_bytes": 10**9,
+    }
+    assert export(request, lambda **told: None)["files"] == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    read = read_adapter(tmp_path / "out", assembly.shape)[1]
+    leaves = named_leaves(state.params)
+    assert read.keys() == leaves.keys()
+    for name, array in read.items():
+        np.testing.assert_array_equal(array, leaves[name])
