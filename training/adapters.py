@@ -104,18 +104,24 @@ def target_modules(config: TrainConfig, layers: int) -> list[str]:
 def draw(described: nnx.State[Any, Any], key: jax.Array) -> nnx.State[Any, Any]:
     """Draw the adapters that are described: A uniform as a fresh linear layer, B zero, so they add nothing.
 
-    A's bound is the square root of 1 / inputs, as PEFT draws it.
+    A's bound is the square root of 1 / inputs, as PEFT draws it. What is drawn for a projection of a layer
+    depends on the key and its place alone, not on how layers are held.
     """
-    leaves, structure = jax.tree_util.tree_flatten_with_path(described)
-    drawn = []
-    for number, (path, leaf) in enumerate(leaves):
-        if "lora_b" in jax.tree_util.keystr(path):
-            drawn.append(jnp.zeros(leaf.shape, leaf.dtype))
-        else:
-            bound = leaf.shape[-2] ** -0.5
-            own = jax.random.fold_in(key, number)
-            drawn.append(jax.random.uniform(own, leaf.shape, leaf.dtype, -bound, bound))
-    state: nnx.State[Any, Any] = jax.tree.unflatten(structure, drawn)
+
+    def one(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        _, *place = jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value").split(".")
+        if place[-1] == "lora_b":
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        layers = range(leaf.shape[0]) if leaf.ndim == 3 else [int(place.pop(0))]
+        own = jax.random.fold_in(key, list(PROJECTIONS).index(".".join(place[:2])))
+        bound = leaf.shape[-2] ** -0.5
+        drawn = [
+            jax.random.uniform(jax.random.fold_in(own, layer), leaf.shape[-2:], leaf.dtype, -bound, bound)
+            for layer in layers
+        ]
+        return jnp.stack(drawn) if leaf.ndim == 3 else drawn[0]
+
+    state: nnx.State[Any, Any] = jax.tree_util.tree_map_with_path(one, described)
     return state
 
 
@@ -150,7 +156,7 @@ def merge(model: Transformer) -> None:
         if linear.codes is not None:
             stored = Quantized(linear.codes[...], linear.scales[...], linear.quantization)
             linear.kernel = nnx.Param(restored(stored, jnp.dtype(jnp.float32)))
-            linear.codes = linear.scales = None
+            linear.codes = linear.scales = nnx.data(None)
             linear.quantization = ""
         if linear.lora_a is not None:
             kernel = linear.kernel[...]
@@ -158,7 +164,7 @@ def merge(model: Transformer) -> None:
                 linear.lora_a[...], linear.lora_b[...], precision=jax.lax.Precision.HIGHEST
             )
             linear.kernel = nnx.Param((kernel.astype(jnp.float32) + added).astype(kernel.dtype))
-            linear.lora_a = linear.lora_b = None
+            linear.lora_a = linear.lora_b = nnx.data(None)
 
 
 def _projections(model: Transformer) -> Iterator[Linear]:
@@ -175,13 +181,14 @@ def _linear(block: Any, ours: str) -> Linear:
 
 def _add_adapter(linear: Linear, config: TrainConfig) -> None:
     *stack, inputs, outputs = linear.kernel[...].shape
-    linear.lora_a = nnx.LoRAParam(jnp.zeros((*stack, inputs, config.lora_rank)))
-    linear.lora_b = nnx.LoRAParam(jnp.zeros((*stack, config.lora_rank, outputs)))
+    linear.lora_a = nnx.data(nnx.LoRAParam(jnp.zeros((*stack, inputs, config.lora_rank))))
+    linear.lora_b = nnx.data(nnx.LoRAParam(jnp.zeros((*stack, config.lora_rank, outputs))))
     linear.lora_scale = config.lora_alpha / config.lora_rank
     linear.lora_dropout = config.lora_dropout
 
 
 def _quantize(linear: Linear, qtype: str) -> None:
     stored = quantize(linear.kernel[...], qtype)
-    linear.kernel, linear.quantization = None, qtype
-    linear.codes, linear.scales = nnx.Param(stored.codes), nnx.Param(stored.scales)
+    linear.kernel, linear.quantization = nnx.data(None), qtype
+    linear.codes = nnx.data(nnx.Param(stored.codes))
+    linear.scales = nnx.data(nnx.Param(stored.scales))

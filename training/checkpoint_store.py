@@ -48,7 +48,9 @@ def base_facts(assembly: Assembly) -> dict[str, Any]:
 
 
 def write(root: Path, state: TrainState, *, step: int, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a state that lies on the host, without what is frozen, as ``root/<step>/``; return its metadata once it is durable.
+    """Write a state that lies on the host as ``root/<step>/``; return its metadata once it is durable.
+
+    What is frozen is no part of it.
 
     What was written is read back and compared, array by array, before it gets its name.
 

@@ -23,7 +23,7 @@ CONVENTION: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ForwardFlops:
-    """Operations of one forward pass, by where they are spent; ``frozen``: matrices of the model are not trained."""
+    """Operations of one forward pass, by where they are spent; ``frozen``: only adapters are trained."""
 
     blocks: float
     attention: float

@@ -77,5 +77,6 @@ def restored(stored: Stored, dtype: jnp.dtype) -> jax.Array:
         # It takes half a second to import, and few runs need it.
         import qwix
 
-        stored = qwix.dequantize(qwix.QArray(stored.codes, stored.scales, qtype=stored.qtype))
+        wide: jax.Array = qwix.dequantize(qwix.QArray(stored.codes, stored.scales, qtype=stored.qtype))
+        return wide.astype(dtype)
     return stored.astype(dtype)

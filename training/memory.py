@@ -97,7 +97,10 @@ def memory_plan(
 
 
 def tree_bytes(tree: Any) -> int:
-    """Add up the bytes of all arrays, or descriptions of arrays, in a tree; two numbers of 4 bits share one."""
+    """Add up the bytes of all arrays, or descriptions of arrays, in a tree.
+
+    Two numbers of 4 bits share one.
+    """
     return sum(_bytes_of(leaf) for leaf in jax.tree.leaves(tree))
 
 

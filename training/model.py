@@ -139,7 +139,8 @@ class Transformer(nnx.Module):
         """
         if self.output is None:
             return self.embedding[...].astype(self.dtype).T
-        return self.output.kernel[...].astype(self.dtype)
+        matrix: jax.Array = self.output.kernel[...]
+        return matrix.astype(self.dtype)
 
     def prefill(
         self, tokens: jax.Array, sizes: jax.Array, capacity: int

@@ -22,7 +22,8 @@ class Traces:
     """Prompt, completion and end of every trace.
 
     Trace i is ``tokens[starts[i] : starts[i] + sizes[i]]``; its first ``prompt_sizes[i]`` tokens
-    are the prompt; ``pad`` fills what they leave of a row. ``sources[i]`` is its number among the examples it was made from.
+    are the prompt; ``pad`` fills what they leave of a row. ``sources[i]`` is its number among the
+    examples it was made from.
     ``cut_tokens[i]`` counts what was cut off its end, mostly 0, and ``dropped`` the traces left out.
     """
 

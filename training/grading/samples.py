@@ -30,8 +30,9 @@ def grade(
     ``finished`` tells whether the model ended the text itself; an answer that the length limit cut off
     may not be what it meant and does not count, except with a grader that judges those too.
 
-    ``parse`` reads steps and answer as the model was taught to write them. Each step is judged by the checker of the example's family; those of an example without a family by
-    the arithmetic that is written in them.
+    ``parse`` reads steps and answer as the model was taught to write them. Each step is judged by the
+    checker of the example's family; those of an example without a family by the arithmetic that is written
+    in them.
 
     Raises:
         TrainingError: when a checker gives not exactly one verdict a step.
