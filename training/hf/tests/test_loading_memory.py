@@ -20,13 +20,8 @@ def test_the_peak_stays_below_the_bound(tmp_path):
     output = tmp_path / "found.json"
     # Whoever held a whole shard of two would need half as much again.
     flags = ["--megabytes", "64", "--shards", "2", "--ways", "host", "--output", output]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.loading_memory", *map(str, flags)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = [sys.executable, "-m", "benchmarks.loading_memory", *map(str, flags)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     found = json.loads(output.read_text())
     assert found["shards"] >= 2
     assert found["host"]["after"] > 0.95 * found["bytes"]
