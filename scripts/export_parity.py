@@ -111,7 +111,7 @@ def _drawn(name: str, config: Any) -> dict[str, Any]:
         }
     from training.adapters import targets
 
-    for target in targets(config, model_shape(name).layers):
+    for target in sorted(targets(config, model_shape(name).layers)):
         inputs, outputs = leaves[f"blocks.{target}.kernel"].shape
         leaves[f"blocks.{target}.lora_a"] = draw.normal(size=(inputs, RANK)).astype(np.float32) * 0.2
         leaves[f"blocks.{target}.lora_b"] = draw.normal(size=(RANK, outputs)).astype(np.float32) * 0.2
@@ -165,13 +165,17 @@ def check(root: Path) -> bool:
     torch, transformers, peft = (importlib.import_module(name) for name in ("torch", "transformers", "peft"))
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}")
     print("\n| model | opened with | largest difference of logits |\n|---|---|---|")
-    found = []
+    found, moved = [], []
     for family in FAMILIES:
         folder = root / family
         for name, what in (("tuned", "all weights tuned, sharded"), ("merged", "adapter merged by us")):
             model = _plain(folder / name)
             found.append(_compare(f"{family}, {what}", "transformers", folder / name, model))
-        adapted = peft.PeftModel.from_pretrained(_plain(folder / "base"), folder / "adapter").eval()
+        base = _plain(folder / "base")
+        moved.append(
+            _compare(f"{family}, base without the adapter", "transformers", folder / "adapter", base)
+        )
+        adapted = peft.PeftModel.from_pretrained(base, folder / "adapter").eval()
         found.append(_compare(f"{family}, adapter", "PEFT", folder / "adapter", adapted))
         merged = adapted.merge_and_unload()
         found.append(_compare(f"{family}, adapter merged by PEFT", "PEFT", folder / "adapter", merged))
@@ -183,7 +187,8 @@ def check(root: Path) -> bool:
     ends = (tokenizer.pad_token_id, tokenizer.eos_token_id) == (256, 257)
     back = all(tokenizer.decode(wanted, skip_special_tokens=True) == text for text, wanted in ids.items())
     print(f"\nIds of its tokenizer equal to ours: {same}; pad and end: {ends}; texts come back: {back}")
-    return all(difference <= BOUND for difference in found) and same and ends and back
+    as_ours = all(difference <= BOUND for difference in found) and min(moved) > 0.1
+    return as_ours and same and ends and back
 
 
 def _plain(folder: Path) -> Any:

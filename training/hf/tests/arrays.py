@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +16,19 @@ __all__ = ["FAMILIES", "fixture_config"]
 NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
 
-def arrays_of(family):
+def arrays_of(family: str) -> dict[str, Any]:
     """Everything in a fixture: its tensors, `input_ids` and `logits`."""
     with np.load(FIXTURES / f"{family}.npz") as stored:
         return dict(stored)
 
 
-def tensors_of(family):
+def tensors_of(family: str) -> dict[str, Any]:
     """The tensors of a fixture by their own names, fp32."""
     arrays = arrays_of(family)
     return {name: arrays[name] for name in arrays if name not in ("input_ids", "logits")}
 
 
-def write_sharded(folder, tensors, shards):
+def write_sharded(folder: Path, tensors: Mapping[str, Any], shards: int) -> None:
     """Write arrays to `shards` files in turn, with an index; one shard is a single file without one."""
     folder.mkdir(parents=True, exist_ok=True)
     stored = {
@@ -34,7 +37,7 @@ def write_sharded(folder, tensors, shards):
     write_tensors(folder, stored, shards=shards)
 
 
-def write_model(folder, family, *, dtype="float32", shards=1):
+def write_model(folder: Path, family: str, *, dtype: str = "float32", shards: int = 1) -> dict[str, Any]:
     """Write a fixture as the folder of a model: its config and its weights. Returns the arrays written."""
     import ml_dtypes
 
@@ -45,7 +48,14 @@ def write_model(folder, family, *, dtype="float32", shards=1):
     return tensors
 
 
-def write_base(root, family, *, dtype="bfloat16", shards=1, files=None):
+def write_base(
+    root: Path,
+    family: str,
+    *,
+    dtype: str = "bfloat16",
+    shards: int = 1,
+    files: Mapping[str, str] | None = None,
+) -> str:
     """Write a fixture as a base model below `root`, with further text files. Returns what recipes call it."""
     draft = root / "draft"
     write_model(draft, family, dtype=dtype, shards=shards)
