@@ -8,7 +8,7 @@ from runs.evaluations.wording import decoding_in_words, grader_in_words
 from runs.models import Checkpoint, Evaluation, Run
 from runs.selectors import run_evaluations
 from training.bases import Base, find_base, is_base
-from training.config import make_config
+from training.config import TrainConfig, make_config
 from training.hf.formats import Format
 from training.rendering import prompt_text
 from tunix_site import __version__
@@ -41,7 +41,7 @@ def write_card(run: Run, checkpoint: Checkpoint, *, format: Format) -> str:
         "",
         "## How to use it",
         "",
-        *_usage(base, format),
+        *_usage(config, base, format),
         "",
         "## Recipe",
         "",
@@ -134,25 +134,45 @@ def _result(row: Evaluation) -> tuple[str, ...]:
     )
 
 
-def _usage(base: Base | None, format: Format) -> list[str]:
-    if format == "adapter" and base is not None:
-        return [
-            "```python",
+def _usage(config: TrainConfig, base: Base | None, format: Format) -> list[str]:
+    if base is None:
+        begun = _code(json.dumps(prompt_text("PROMPT")))
+        form = f"It has no chat template: write {begun} and let it go on."
+        return [*_opened("transformers"), "", f"{form} It writes one step a line, then `#` and the answer."]
+    return [*_opened("peft" if format == "adapter" else "transformers"), "", *_form(config)]
+
+
+def _opened(library: str) -> list[str]:
+    if library == "peft":
+        lines = [
             "from peft import AutoPeftModelForCausalLM",
             'model = AutoPeftModelForCausalLM.from_pretrained("PATH")',
-            "```",
         ]
-    opened = [
-        "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        'model, tokenizer = (one.from_pretrained("PATH") for one in (AutoModelForCausalLM, AutoTokenizer))',
-        "```",
-    ]
-    if base is not None:
-        return [*opened, "", "It expects the chat template that lies beside it."]
-    ended = json.dumps(prompt_text("PROMPT"))
-    form = f"It has no chat template: write {_code(ended)} and let it go on."
-    return [*opened, "", f"{form} It writes one step a line, then `#` and the answer."]
+    else:
+        lines = [
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            'model = AutoModelForCausalLM.from_pretrained("PATH")',
+            'tokenizer = AutoTokenizer.from_pretrained("PATH")',
+        ]
+    return ["```python", *lines, "```"]
+
+
+def _form(config: TrainConfig) -> Iterator[str]:
+    """Say in what form a base model was trained to read and write."""
+    told = {
+        "plain": "as lines before `#` and the answer",
+        "think": "between `<think>` and `</think>`",
+        "reasoning_content": "where the chat template puts `reasoning_content`",
+    }
+    yield (
+        "It was trained on the base's chat template, or on the plain prompt and a line break where there is "
+        f"none. Steps stand {told[config.reasoning]}."
+    )
+    if config.system_prompt:
+        yield ""
+        yield "With this system message:"
+        yield ""
+        yield from (f"> {line}" for line in config.system_prompt.splitlines())
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -86,7 +86,14 @@ def test_of_a_base_it_names_source_revision_licence_and_hash_and_how_it_was_befo
     model = base_model(tmp_path / "artifacts" / "models")
     run = trained_run()
     Run.objects.filter(pk=run.pk).update(
-        config={**run.config, "model": model, "method": "qlora", "ema_decay": 0.99}
+        config={
+            **run.config,
+            "model": model,
+            "method": "qlora",
+            "ema_decay": 0.99,
+            "reasoning": "think",
+            "system_prompt": "Be exact.\nBe brief.",
+        }
     )
     run.refresh_from_db()
     add_evaluation(run, 0, correct=1, answer_accuracy=1 / 12)
@@ -101,6 +108,8 @@ def test_of_a_base_it_names_source_revision_licence_and_hash_and_how_it_was_befo
     assert facts["trained beside"] == "the base in nf4, which merged weights hold"
     assert 'base_model: "someone/tiny"\nbase_model_relation: finetune\nlicense: "apache-2.0"\n' in card
     assert "Step 0 is the model before its first update." in card
+    assert "Steps stand between `<think>` and `</think>`." in card
+    assert "With this system message:\n\n> Be exact.\n> Be brief.\n" in card
     adapter = write_card(run, checkpoint, format="adapter")
     assert "library_name: peft" in adapter
     assert "base_model_relation: adapter" in adapter

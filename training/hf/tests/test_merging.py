@@ -65,13 +65,18 @@ def request(folder, models, format):
 
 
 @pytest.mark.parametrize(
-    ("family", "config"),
+    "config",
     [
-        ("llama", {"method": "lora", "scan_layers": True}),
-        ("qwen3", {"method": "qlora", "lora_targets": r"layers\.[02]\.self_attn\.(q|o)_proj"}),
+        {"method": "lora", "scan_layers": True},
+        # Putting matrices into few bits takes long to compile.
+        pytest.param(
+            {"method": "qlora", "lora_targets": r"layers\.[02]\.self_attn\.(q|o)_proj"},
+            marks=pytest.mark.long,
+        ),
     ],
 )
-def test_logits_of_the_merged_export_are_those_of_the_checkpoint(tmp_path, models, family, config):
+def test_logits_of_the_merged_export_are_those_of_the_checkpoint(tmp_path, models, config):
+    family = "qwen3"
     model = write_base(models, family, dtype="float32")
     assembly, state = trained(model, **config)
     facts = checkpoint_store.describe(assembly, step=1, loss=1.0)
