@@ -19,6 +19,7 @@ from training.bases import find_base
 from training.config import make_config
 from training.hf.adapters import read_adapter
 from training.hf.export_child import export
+from training.hf.outgoing import leaf
 from training.hf.reading import stream
 from training.hf.tensors import params_from_hf
 from training.hf.tests.arrays import arrays_of, write_base
@@ -52,12 +53,12 @@ def trained(model, **config):
     return assembly, state._replace(params=filled)
 
 
-def request(folder, models, format):
+def request(folder, models, format, target):
     return {
         "step_dir": str(folder / "1"),
         "models": str(models),
         "format": format,
-        "target": str(folder / "out"),
+        "target": str(folder / target),
         "card": "",
         "overwrite": False,
         "max_shard_bytes": 10**9,
@@ -67,27 +68,32 @@ def request(folder, models, format):
 @pytest.mark.parametrize(
     "config",
     [
-        {"method": "lora", "scan_layers": True},
-        # Putting matrices into few bits takes long to compile.
-        pytest.param(
-            {"method": "qlora", "lora_targets": r"layers\.[02]\.self_attn\.(q|o)_proj"},
-            marks=pytest.mark.long,
-        ),
+        {"method": "lora", "lora_targets": r"layers\.[02]\.self_attn\.(q|o)_proj"},
+        # Scans, and putting matrices into few bits, take long to compile.
+        pytest.param({"method": "qlora", "scan_layers": True}, marks=pytest.mark.long),
     ],
 )
-def test_logits_of_the_merged_export_are_those_of_the_checkpoint(tmp_path, models, config):
+def test_exports_compute_what_the_checkpoint_does(tmp_path, models, config):
     family = "qwen3"
     model = write_base(models, family, dtype="float32")
     assembly, state = trained(model, **config)
     facts = checkpoint_store.describe(assembly, step=1, loss=1.0)
     checkpoint_store.write(tmp_path, jax.device_get(state).saved, step=1, facts=facts)
-    export(request(tmp_path, models, "hf"), lambda **told: None)
+    export(request(tmp_path, models, "hf", "merged"), lambda **told: None)
     arrays = arrays_of(family)
     tokens = arrays["input_ids"]
     wanted = jax.jit(assembly.model(assembly.weights(state)))(tokens)
-    np.testing.assert_allclose(logits_of(tmp_path / "out", model, tokens), wanted, atol=2e-4, rtol=0)
+    np.testing.assert_allclose(logits_of(tmp_path / "merged", model, tokens), wanted, atol=2e-4, rtol=0)
     # The adapters had a say.
     assert np.abs(arrays["logits"] - wanted).max() > 0.1
+
+    found = export(request(tmp_path, models, "adapter", "adapter"), lambda **told: None)
+    assert found["files"] == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    read = read_adapter(tmp_path / "adapter", assembly.shape)[1]
+    leaves = named_leaves(state.params)
+    for name, array in read.items():
+        np.testing.assert_array_equal(array, leaf(leaves, name))
+    assert sum(array.size for array in read.values()) == sum(array.size for array in leaves.values())
 
 
 def logits_of(folder, model, tokens):
@@ -99,21 +105,3 @@ def logits_of(folder, model, tokens):
 
     graph = nnx.split(nnx.eval_shape(make))[0]
     return jax.jit(nnx.merge(graph, jax.device_put(params)))(tokens)
-
-
-def test_adapters_of_a_checkpoint_are_those_of_its_state(tmp_path, models):
-    model = write_base(models, "qwen2")
-    assembly, state = trained(model, method="lora", lora_targets="v_proj|down_proj")
-    facts = checkpoint_store.describe(assembly, step=1, loss=1.0)
-    checkpoint_store.write(tmp_path, jax.device_get(state).saved, step=1, facts=facts)
-    found = export(request(tmp_path, models, "adapter"), lambda **told: None)
-    assert found["files"] == [
-        "README.md",
-        "adapter_config.json",
-        "adapter_model.safetensors",
-    ]
-    read = read_adapter(tmp_path / "out", assembly.shape)[1]
-    leaves = named_leaves(state.params)
-    assert read.keys() == leaves.keys()
-    for name, array in read.items():
-        np.testing.assert_array_equal(array, leaves[name])
