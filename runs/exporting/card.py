@@ -58,8 +58,9 @@ def _front(base: Base | None, format: Format) -> Iterator[str]:
     yield f"library_name: {'peft' if format == 'adapter' else 'transformers'}"
     yield "pipeline_tag: text-generation"
     if base is not None:
-        yield f"base_model: {json.dumps(base.record.source)}"
-        yield f"base_model_relation: {'adapter' if format == 'adapter' else 'finetune'}"
+        if _is_on_hub(base):
+            yield f"base_model: {json.dumps(base.record.source)}"
+            yield f"base_model_relation: {'adapter' if format == 'adapter' else 'finetune'}"
         if base.record.licence:
             yield f"license: {json.dumps(base.record.licence)}"
     yield "tags: [reasoning-traces]"
@@ -138,23 +139,28 @@ def _usage(config: TrainConfig, base: Base | None, format: Format) -> list[str]:
     if base is None:
         begun = _code(json.dumps(prompt_text("PROMPT")))
         form = f"It has no chat template: write {begun} and let it go on."
-        return [*_opened("transformers"), "", f"{form} It writes one step a line, then `#` and the answer."]
-    return [*_opened("peft" if format == "adapter" else "transformers"), "", *_form(config)]
+        return [*_opened("PATH"), "", f"{form} It writes one step a line, then `#` and the answer."]
+    if format == "hf":
+        return [*_opened("PATH"), "", *_form(config)]
+    source = base.record.source if _is_on_hub(base) else "FOLDER OF THE BASE"
+    return [*_opened(source, adapter=True), "", *_form(config)]
 
 
-def _opened(library: str) -> list[str]:
-    if library == "peft":
-        lines = [
-            "from peft import AutoPeftModelForCausalLM",
-            'model = AutoPeftModelForCausalLM.from_pretrained("PATH")',
-        ]
-    else:
-        lines = [
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            'model = AutoModelForCausalLM.from_pretrained("PATH")',
-            'tokenizer = AutoTokenizer.from_pretrained("PATH")',
-        ]
+def _opened(model: str, *, adapter: bool = False) -> list[str]:
+    lines = [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"model = AutoModelForCausalLM.from_pretrained({json.dumps(model)})",
+        f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(model)})",
+    ]
+    if adapter:
+        lines.insert(0, "from peft import PeftModel")
+        lines.append('model = PeftModel.from_pretrained(model, "PATH")')
     return ["```python", *lines, "```"]
+
+
+def _is_on_hub(base: Base) -> bool:
+    """Tell whether others find the base under the name of its source; else it is a folder's."""
+    return "/" in base.record.source
 
 
 def _form(config: TrainConfig) -> Iterator[str]:

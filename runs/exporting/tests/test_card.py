@@ -113,4 +113,18 @@ def test_of_a_base_it_names_source_revision_licence_and_hash_and_how_it_was_befo
     adapter = write_card(run, checkpoint, format="adapter")
     assert "library_name: peft" in adapter
     assert "base_model_relation: adapter" in adapter
-    assert "AutoPeftModelForCausalLM" in adapter
+    assert 'AutoModelForCausalLM.from_pretrained("someone/tiny")' in adapter
+    assert 'PeftModel.from_pretrained(model, "PATH")' in adapter
+
+
+def test_a_base_that_came_from_a_folder_is_not_named_as_one_of_the_hub(tmp_path):
+    model = base_model(tmp_path / "artifacts" / "models", source="a folder", licence="", revision="")
+    run = trained_run()
+    Run.objects.filter(pk=run.pk).update(config={**run.config, "model": model, "method": "lora"})
+    run.refresh_from_db()
+    card = write_card(run, add_checkpoint(run, tmp_path / "10"), format="adapter")
+    assert "base_model" not in card
+    assert "license" not in card
+    assert 'from_pretrained("FOLDER OF THE BASE")' in card
+    assert facts_in(card)["base model"] == "`a folder`"
+    assert facts_in(card)["licence of the base"] == "not known; see the base"
