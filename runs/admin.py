@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.utils.html import format_html
 
 from runs.admin_actions import CHECKPOINT_ACTIONS, RUN_ACTIONS, VerbPermissions
+from runs.base_models.admin import BaseModelAdmin, ModelImportAdmin  # registers them
 from runs.models import (
     Attempt,
     Benchmark,
@@ -20,7 +21,7 @@ from runs.promotion.admin import AliasAdmin, AliasMoveAdmin, AliasRuleAdmin  # r
 from runs.recipes.admin import TrainsRecipes
 from tunix_site.admin import ReadOnlyAdmin
 
-__all__ = ["AliasAdmin", "AliasMoveAdmin", "AliasRuleAdmin"]
+__all__ = ["AliasAdmin", "AliasMoveAdmin", "AliasRuleAdmin", "BaseModelAdmin", "ModelImportAdmin"]
 
 
 @admin.register(Run)

@@ -16,6 +16,7 @@ from runs.api import devices_router, training_router
 from runs.api_actions import actions_router
 from runs.api_fleet import queue_router, workers_router
 from runs.api_reproduce import reproduce_router
+from runs.base_models.api import models_router
 from runs.benchmarks.api import benchmarks_router
 from runs.charts.api import charts_router
 from runs.evaluation_pairs.api import pairs_router
@@ -171,5 +172,6 @@ api.add_router("training", home_router)
 api.add_router("training", notes_router)
 api.add_router("training", log_search_router)
 api.add_router("training/recipes", recipes_router)
+api.add_router("models", models_router)
 api.add_router("workers", workers_router)
 api.add_router("devices", devices_router)

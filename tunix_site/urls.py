@@ -13,6 +13,7 @@ urlpatterns = [
     path("datasets/", include("datasets_app.urls")),
     path("evaluations/", include("runs.evaluations.urls")),
     path("benchmarks/", include("runs.benchmark_urls")),
+    path("models/", include("runs.base_models.urls")),
     path("recipes/", include("runs.recipes.urls")),
     path("workers/", include("runs.worker_urls")),
     path("leaderboard/", include("runs.leaderboard.urls")),

@@ -1,5 +1,6 @@
 """Tables of the runs app: the run and its attempts, and what runs leave behind."""
 
+from runs.models.base_models import BaseModel, ModelImport
 from runs.models.host import DeviceLease, HostDevice, Worker
 from runs.models.metrics import MetricBucket
 from runs.models.organising import SavedView, Tag
@@ -14,6 +15,7 @@ __all__ = [
     "AliasMove",
     "AliasRule",
     "Attempt",
+    "BaseModel",
     "Benchmark",
     "Checkpoint",
     "DeviceLease",
@@ -22,6 +24,7 @@ __all__ = [
     "HostDevice",
     "MetricBucket",
     "MetricPoint",
+    "ModelImport",
     "PlaygroundSession",
     "Reproduction",
     "Run",

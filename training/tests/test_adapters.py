@@ -20,6 +20,7 @@ from training.assembly import assemble, first_state, part
 from training.bases import RECORD_NAME, BaseRecord, FileFacts
 from training.checkpoint_store import restore, restore_params
 from training.checkpoints import newest_sound_step_dir, read_metadata
+from training.decoding import make_decoding
 from training.device import select_device
 from training.errors import CheckpointError, ConfigError
 from training.hashing import leaf_hashes, params_hash
@@ -27,6 +28,7 @@ from training.hf.tests.folders import FAMILIES, model_folder
 from training.leaves import named_leaves
 from training.linear import restored
 from training.planning import Planner
+from training.serving import Models
 from training.tests.support import StopAfter, chain_examples, fast_config, run_training
 
 # Each character an id of its own, after the ids that fill and end: as many as the fixtures' tables have rows.
@@ -225,6 +227,22 @@ def test_a_checkpoint_of_adapters_goes_with_its_own_base_and_form_alone(root, ba
     other = config.model_copy(update={"model": "tiny@" + "0" * 12})
     with pytest.raises(ConfigError, match=r"is not on this machine\. Import it with"):
         assemble(other, cpu())
+
+
+def test_adapters_on_one_base_share_its_weights(base, tmp_path, cache_dir):
+    models = Models(select_device("cpu"), cache_dir=cache_dir)
+    for number, rank in enumerate([2, 4]):
+        run_training(adapted(base, steps=1, lora_rank=rank), tmp_path / str(number), cache_dir, test_count=0)
+        models.write(
+            step_dir=newest_sound_step_dir(tmp_path / str(number)),
+            prompt="1+1",
+            decoding=make_decoding({"max_new_tokens": 2}),
+            should_stop=lambda: False,
+            on_text=lambda text: None,
+        )
+    one, other = (named_leaves(part(each.params, each.config)[1]) for each in models._loaded.values())
+    assert one.keys() == other.keys()
+    assert all(one[name] is other[name] for name in one)
 
 
 def test_all_weights_of_a_base_are_trained_from_its_own(base):

@@ -52,6 +52,7 @@ PAGES = [
     "/runs/",
     "/runs/compare/",
     "/runs/queue/",
+    "/models/",
     "/recipes/",
     "/workers/",
     "/datasets/",

@@ -1,0 +1,1 @@
+"""Base models: getting them from folders and from the hub, keeping them, showing them."""
