@@ -15,10 +15,10 @@ from runs.models import Run
 from runs.processes import hostname
 from runs.services import Actor, audit
 from runs.states import Kind
+from training.bases import pinned
 from training.config import TrainConfig
 from training.errors import ConfigError
 from training.grading import find_grader
-from training.model_config import preset
 from tunix_site.errors import InvalidInputError
 
 MAX_NAME = 300
@@ -41,17 +41,17 @@ def create_run(
     origin: str = "",
     actor: Actor = None,
 ) -> Run:
-    """Write a draft run with its frozen recipe.
+    """Write a draft run with its frozen recipe, which names a base model by its hash.
 
     ``checkpoint_root`` holds one folder a run; ``origin`` says how the run was asked for, a command
     line for example.
 
     Raises:
-        InvalidInputError: for a model that there is no preset of, a grader that there is not, or a
+        InvalidInputError: for a model that is neither a preset nor here, a grader that there is not, or a
             name that is too long.
     """
     try:
-        preset(config.model)
+        config = config.model_copy(update={"model": pinned(config.model)})
         find_grader(config.grader)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from error

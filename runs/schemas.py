@@ -12,9 +12,9 @@ from runs.logs import LogPiece
 from runs.models import Attempt, Checkpoint, Evaluation, Run
 from runs.queueing import PRIORITIES
 from runs.waiting import seconds_left, waiting_reason
+from training.bases import pinned
 from training.config import TrainConfig
 from training.errors import ConfigError
-from training.model_config import preset
 
 StepNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Priority = Annotated[
@@ -42,7 +42,7 @@ class RunIn(Schema):
     @classmethod
     def _model_is_known(cls, config: TrainConfig) -> TrainConfig:
         try:
-            preset(config.model)
+            pinned(config.model)
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return config

@@ -19,16 +19,22 @@ from tunix_site.auth import scope_required
 from tunix_site.errors import UserError
 
 MAX_STEP_DIGITS = 10
+# Texts that may be longer get room for several lines.
+LONG_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ForkField:
-    """One field of the recipe: its value in the form, that of the run, and what it means."""
+    """One field of the recipe: its value in the form, that of the run, and what it means.
+
+    ``is_long``: it may be of several lines.
+    """
 
     name: str
     value: str
     before: str
     about: str
+    is_long: bool
 
 
 @require_POST
@@ -101,4 +107,8 @@ def fork(request: HttpRequest, run_id: int) -> HttpResponse:
 def _field(run: Run, name: str, given: Any) -> ForkField:
     field = TrainConfig.model_fields[name]
     before = str(run.config.get(name, field.default))
-    return ForkField(name, given.get(f"field-{name}", before).strip(), before, field.description or "")
+    is_long = any(getattr(one, "max_length", 0) > LONG_TEXT for one in field.metadata)
+    # Browsers end lines with a carriage return too, and what nobody touched must stay as it is.
+    value = given.get(f"field-{name}", before).replace("\r\n", "\n")
+    value = before if value == before else value.strip()
+    return ForkField(name, value, before, field.description or "", is_long)

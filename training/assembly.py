@@ -92,6 +92,17 @@ def part(params: Params, config: TrainConfig) -> tuple[Params, Params | None]:
     return trained, frozen
 
 
+def shares_frozen(one: Assembly, other: Assembly) -> bool:
+    """Tell whether what two recipes leave frozen is the same, so that one copy on the device serves both."""
+
+    def kept(assembly: Assembly) -> tuple[Any, ...]:
+        config = assembly.config
+        few_bits = config.quantization if config.method == "qlora" else ""
+        return config.model, few_bits, config.scan_layers, assembly.dtype, assembly.device
+
+    return has_adapters(one.config) and has_adapters(other.config) and kept(one) == kept(other)
+
+
 def assemble(config: TrainConfig, device: jax.Device, *, rows: AnyRows | None = None) -> Assembly:
     """Choose precision and attention for the device and describe the model.
 

@@ -126,6 +126,43 @@ def find_base(model: str) -> Base:
     return read_base(found[0])
 
 
+def bases() -> list[Base]:
+    """List the base models on this machine that can be read, those imported last first."""
+    found = []
+    for path in root().glob(f"*/{RECORD_NAME}"):
+        try:
+            found.append(read_base(path.parent))
+        except ConfigError:
+            continue
+    return sorted(found, key=lambda base: (-base.record.imported_at, base.record.name))
+
+
+def pinned(model: str) -> str:
+    """Give what a recipe keeps of a model's name: a preset as it is, a base model with its hash.
+
+    A bare name means the base model of that name that was imported last.
+
+    Raises:
+        ConfigError: when there is no such preset or base model, naming those that there are.
+    """
+    if is_base(model):
+        return find_base(model).reference
+    if model in PRESETS:
+        return model
+    known = bases()
+    for base in known:
+        if base.record.name == model:
+            return base.reference
+    try:
+        preset(model)
+    except ConfigError as error:
+        names = (
+            ", ".join(dict.fromkeys(base.record.name for base in known)) or "none (import_model brings one)"
+        )
+        raise ConfigError(f"{error} Base models here: {names}.") from error
+    return model
+
+
 def read_base(folder: Path) -> Base:
     """Read the record and the config of a base model's folder.
 

@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from training.adapters import has_adapters
-from training.assembly import Assembly, TrainState, abstract_state, load_base
+from training.assembly import Assembly, Params, TrainState, abstract_state, load_base
 from training.bases import find_base, is_base
 from training.checkpoints import PARTIAL_PREFIX, STATE_NAME, seal, verify
 from training.errors import CheckpointError
@@ -83,8 +83,8 @@ def _clear(partial: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
-    """Read a verified checkpoint onto the assembly's device.
+def restore(step_dir: Path, *, assembly: Assembly, frozen: Params | None = None) -> TrainState:
+    """Read a verified checkpoint onto the assembly's device, and what is frozen beside it where not given.
 
     Raises:
         CheckpointError: when it is damaged, or its tokenizer, model or arrays are other ones.
@@ -100,16 +100,18 @@ def restore(step_dir: Path, *, assembly: Assembly) -> TrainState:
     on_host = jax.tree.unflatten(jax.tree.structure(wanted), [leaves[name] for name in described])
     # A copy even where the device could use the host's memory: updates give it away.
     state: TrainState = jax.device_put(on_host, assembly.device, may_alias=False)
-    return state._replace(frozen=load_base(assembly)) if has_adapters(assembly.config) else state
+    if not has_adapters(assembly.config):
+        return state
+    return state._replace(frozen=load_base(assembly) if frozen is None else frozen)
 
 
-def restore_params(step_dir: Path, *, assembly: Assembly) -> Any:
+def restore_params(step_dir: Path, *, assembly: Assembly, frozen: Params | None = None) -> Any:
     """Read what a verified checkpoint evaluates: its moving average, else its parameters, and its base.
 
     Raises:
         CheckpointError: as `restore`.
     """
-    return assembly.weights(restore(step_dir, assembly=assembly))
+    return assembly.weights(restore(step_dir, assembly=assembly, frozen=frozen))
 
 
 def require_fit(metadata: Mapping[str, Any], assembly: Assembly, *, where: str) -> None:

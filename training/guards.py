@@ -75,7 +75,7 @@ def check_tokens(*, vocab_size: int, used: int, pad: int, ends: Sequence[int]) -
         )
     if pad in ends:
         raise ConfigError(
-            f"The tokenizer's PAD and an end are the same id ({pad}), so an end could not be told from "
+            f"The tokenizer's PAD and EOS are the same id ({pad}), so an end could not be told from "
             "padding and would never be learnt; take a tokenizer that has both."
         )
 

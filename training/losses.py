@@ -12,15 +12,11 @@ which keeps n near zero. A soft cap k (Gemma 2, arXiv 2408.00118) makes k tanh(z
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-
-# Logits of one chunk in fp32. Smaller chunks read the output matrix and its gradient so often
-# that an accelerator waits for its memory.
-_CHUNK_BYTES: Final = 256 * 2**20
 
 
 class LossSums(NamedTuple):
@@ -53,18 +49,6 @@ def cross_entropy(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> 
     """
     losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
     return jnp.sum(losses * weights), jnp.sum(weights)
-
-
-def loss_chunk(wanted: int, vocabulary: int, tokens: int) -> int:
-    """Return how many tokens' logits shall exist at once, at most ``tokens``.
-
-    ``wanted`` is the config's ``loss_chunk``; 0 takes the fewest equal chunks whose fp32 logits
-    stay within 256 MiB.
-    """
-    if wanted:
-        return min(wanted, tokens)
-    most = max(1, _CHUNK_BYTES // (4 * vocabulary))
-    return -(-tokens // -(-tokens // most))
 
 
 @jax.named_scope("loss")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import jax
 
-from training.assembly import Assembly, assemble
+from training.assembly import Assembly, assemble, part, shares_frozen
 from training.checkpoint_store import restore_params
 from training.checkpoints import read_metadata
 from training.compile_cache import use_cache
@@ -109,7 +109,16 @@ class Models:
         like = next((one for one in self._loaded.values() if one.config == config), None)
         assembly = like.assembly if like else assemble(config, self._device.device)
         generator = like.generator if like else Generator(assembly)
-        params = restore_params(step_dir, assembly=assembly)
+        # Several adapters stand beside one copy of their base.
+        frozen = next(
+            (
+                part(one.params, one.config)[1]
+                for one in self._loaded.values()
+                if shares_frozen(one.assembly, assembly)
+            ),
+            None,
+        )
+        params = restore_params(step_dir, assembly=assembly, frozen=frozen)
         return _Loaded(metadata, config, assembly, generator, params)
 
 

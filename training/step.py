@@ -13,7 +13,8 @@ from training import averaging, finite
 from training.accumulation import accumulated_gradients
 from training.assembly import Assembly, TrainState, join
 from training.data import AnyRows, Batch
-from training.losses import LossSums, chunked_cross_entropy, loss_chunk
+from training.loss_chunks import loss_chunk
+from training.losses import LossSums, chunked_cross_entropy
 
 type Update = Callable[[TrainState, DeviceBatch], tuple[TrainState, jax.Array]]
 

@@ -12,9 +12,11 @@ from typing import Final, Protocol
 
 from training.bases import find_base, is_base
 from training.config import TrainConfig
+from training.errors import ConfigError
 from training.examples import TraceExample
 from training.rendering import (
     RENDERING_VERSION,
+    Parse,
     ParsedText,
     Target,
     completion_text,
@@ -121,11 +123,26 @@ def text_form(config: TrainConfig) -> TextForm:
     return _of_base(base.folder, config.reasoning, config.system_prompt)
 
 
+def parser(config: TrainConfig) -> Parse:
+    """Return what reads steps and answer out of a text of the recipe's model.
+
+    Where its base model is not here any more, texts are read as from scratch.
+    """
+    try:
+        return text_form(config).parse
+    except ConfigError:
+        return parse_completion
+
+
 @lru_cache(maxsize=8)
 def _of_base(folder: Path, reasoning: str, system_prompt: str) -> TextForm:
-    # The tokenizers library belongs to an extra.
-    from training.hf.text import load_text_form
-
+    try:
+        from training.hf.text import load_text_form
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Reading the tokenizer of a base model needs the package {error.name}, which belongs to the "
+            "extra `models`: pip install 'tunix-site[models]'."
+        ) from error
     return load_text_form(folder, reasoning=reasoning, system_prompt=system_prompt)
 
 

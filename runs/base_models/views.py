@@ -13,6 +13,7 @@ from runs.base_models.deleting import delete_base
 from runs.base_models.forms import ImportForm
 from runs.base_models.places import as_size
 from runs.base_models.selectors import find_row, list_bases, runs_by_base
+from runs.base_models.views_finetune import finetune_context
 from runs.models import BaseModel, ModelImport
 from training import bases
 from training.errors import ConfigError
@@ -99,6 +100,7 @@ def detail(request: HttpRequest, address: str) -> HttpResponse:
         "others": list(list_bases().filter(name=row.name).exclude(pk=row.pk)[:10]),
         "may_operate": covers(user_scope(request.user), "operate"),
         "may_delete": covers(user_scope(request.user), "admin"),
+        **finetune_context(row, shape, user=request.user, card=request.GET.get("card", "")),
     }
     return render(request, "runs/models/detail.html", context)
 

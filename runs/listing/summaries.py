@@ -13,9 +13,10 @@ from django.db.models import Q, Sum
 from runs.evaluations.telling import Telling
 from runs.models import Attempt, Checkpoint, Evaluation, MetricPoint, Run
 from runs.states import Kind
+from training.bases import model_shape
 from training.config import TrainConfig
 from training.errors import ConfigError
-from training.model_config import parameter_count, preset
+from training.model_config import parameter_count
 from training.retention import quality
 
 # The pace of a run is the median of its last steps: one that waited for an evaluation does not move it.
@@ -71,14 +72,14 @@ def refresh_checkpoints(number: int) -> None:
 
 
 def parameters_of(config: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> int | None:
-    """Give the number of a model's parameters: what was recorded, else what its preset has."""
+    """Give the number of a model's parameters: what was recorded, else what its shape has."""
     facts = provenance or {}
     model = facts.get("model")
     recorded = facts.get("parameters") or (model.get("parameters") if isinstance(model, Mapping) else None)
     if isinstance(recorded, int) and 0 < recorded < 2**62:
         return recorded
     try:
-        return parameter_count(preset(str(config.get("model", ""))))
+        return parameter_count(model_shape(str(config.get("model", ""))))
     except ConfigError:
         return None
 

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.base_models.before_after import before_after
 from runs.charts.groups import EVALUATION_CHARTS, charts_there
 from runs.evaluations.wording import decoding_in_words, grader_in_words, pass_at_in_words
 from runs.models import Evaluation, Run
@@ -45,6 +46,7 @@ def evaluations(request: HttpRequest, run_id: int) -> HttpResponse:
     page = page_of(request, _rows(run, superseded=with_overtaken))
     context = {
         **frame(run, user=request.user, tab="evaluations"),
+        "compared": before_after(run),
         "page": page,
         "rows": [(row, _change(row), _words(row)) for row in page.object_list],
         "with_overtaken": with_overtaken,

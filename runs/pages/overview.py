@@ -9,6 +9,7 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_GET
 
 from runs import selectors
+from runs.base_models.before_after import before_after
 from runs.charts.groups import KEY_CHARTS, Chart, charts_there, imported_charts
 from runs.lineage import lineage
 from runs.models import Run
@@ -46,6 +47,7 @@ def overview(request: HttpRequest, run_id: int) -> HttpResponse:
         "notes_begin": notes_begin(run.notes),
         "tags": [tag.name for tag in run.tags.all()],
         "headline": headline,
+        "compared": before_after(run),
         "sample_pairs": paired_samples(peek),
         "events": newest_events(run, most=EVENTS_SHOWN),
         "checkpoint": selectors.live_checkpoints(run=run).first(),

@@ -18,11 +18,11 @@ from runs.promotion.finding import checkpoint_named
 from runs.selectors import find_checkpoint
 from runs.services import Actor, audit
 from runs.states import Kind
+from training.bases import is_base
 from training.config import TrainConfig
 from training.decoding import Decoding, make_decoding
 from training.errors import ConfigError
-from training.rendering import prompt_text
-from training.tokenizer import TOKENIZER
+from training.text_form import text_form
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, TooManyError
 
 LONGEST_PROMPT: Final = 100_000
@@ -185,12 +185,17 @@ def _write_down(
 
 
 def _require_fit(prompt: str, run: Run) -> None:
-    length = TrainConfig.model_validate(run.config).sequence_length
-    tokens = TOKENIZER.count(prompt_text(prompt))
+    config = TrainConfig.model_validate(run.config)
+    length = config.sequence_length
+    try:
+        tokens = len(text_form(config).prompt(prompt))
+    except ConfigError as error:
+        raise InvalidInputError(str(error)) from error
     if tokens >= length:
+        room = "" if is_base(config.model) else f" to {length - 2} bytes or fewer"
         raise InvalidInputError(
             f"prompt: it takes {tokens} tokens, and the model of run {run.pk} knows sequences of {length}, "
-            f"answer included; shorten it to {length - 2} bytes or fewer."
+            f"answer included; shorten it{room}."
         )
 
 

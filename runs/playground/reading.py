@@ -7,7 +7,7 @@ from datasets_app.generators import check_steps
 from training.errors import ConfigError
 from training.grading import GRADERS, AnswerVerdict, Grader, grader_for
 from training.grading.steps import arithmetic_of, check_written
-from training.rendering import parse_completion
+from training.rendering import Parse, parse_completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,17 @@ def read_text(
     ended: bool,
     grader: str = "",
     arithmetic: bool = False,
+    parse: Parse = parse_completion,
 ) -> Reading:
     """Read a text, whole or in part.
 
     ``finished``: the model ended it itself; ``ended``: nothing more comes. Before the model's own end the
     last line may not be what it meant, so it is neither a step nor an answer. ``grader`` names the one that
-    the dataset asks for; ``arithmetic``: steps of no family are judged by what they calculate.
+    the dataset asks for; ``arithmetic``: steps of no family are judged by what they calculate;
+    ``parse`` reads steps and answer as the model was taught to write them.
     """
     whole, begun = (text, "") if finished else _split(text)
-    parsed = parse_completion(whole)
+    parsed = parse(whole)
     steps = parsed.steps
     valid = _judge(steps, prompt, family, arithmetic=arithmetic)
     if not finished:

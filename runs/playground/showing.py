@@ -15,7 +15,9 @@ from runs.playground.standing import Standing, standing
 from runs.samples.diffing import StepRow, step_rows
 from runs.states import Kind
 from runs.waiting import Scene
+from training.config import make_config
 from training.decoding import Decoding
+from training.text_form import parser
 from tunix_site.errors import NotFoundError
 
 STATE = Generation.State
@@ -167,4 +169,5 @@ def _read(row: Generation, *, ended: bool = False) -> Reading:
         grader=default_grader(dataset) if dataset else "",
         # Generated tasks have rules of their own, such as a modulus.
         arithmetic=dataset is not None and dataset.recipe.get("kind") == "import",
+        parse=parser(make_config(row.run.config)),
     )

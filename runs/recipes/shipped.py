@@ -15,8 +15,9 @@ from runs.recipes.files import Recipe, parse_recipe, read_recipe
 from runs.recipes.getting import get_dataset
 from runs.services import Actor
 from runs.states import Kind
+from training.bases import model_shape
 from training.config import TrainConfig
-from training.model_config import parameter_count, preset
+from training.model_config import parameter_count
 from tunix_site.errors import InvalidInputError, NotFoundError
 
 DEVICES: Final = (None, "cpu", "gpu")
@@ -39,7 +40,7 @@ def shipped() -> dict[str, Recipe]:
 
 
 def _size(config: TrainConfig) -> tuple[int, int]:
-    return parameter_count(preset(config.model)), config.steps
+    return parameter_count(model_shape(config.model)), config.steps
 
 
 def find_recipe(name_or_file: str) -> Recipe:

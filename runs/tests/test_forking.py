@@ -71,3 +71,18 @@ def test_the_api_forks(client, token_headers, parent, start, status):
     answer = post("operate")
     assert (answer.status_code, answer.json()["status"]) == (201, status), answer.content
     assert Run.objects.get(pk=answer.json()["id"]).parent == parent
+
+
+@pytest.mark.parametrize("written", ["You add.\nStep by step.", " kept as it is \n"])
+def test_the_form_keeps_a_system_prompt_of_several_lines(client, operator, parent, written):
+    run = parent
+    run.config["system_prompt"] = written
+    run.save()
+    client.force_login(operator)
+    page = client.get(f"/runs/{run.pk}/fork/?step=5")
+    assert f'aria-describedby="about-system_prompt">\n{written}</textarea>' in str(page.content, "utf-8")
+    # As browsers send it.
+    form = {"step": "5", "field-steps": "99", "field-system_prompt": written.replace("\n", "\r\n")}
+    assert client.post(f"/runs/{run.pk}/fork/", form).status_code == 302
+    fork = run.children.get()
+    assert (fork.config["steps"], fork.config["system_prompt"]) == (99, written)

@@ -11,7 +11,8 @@ from training.config import TrainConfig
 from training.data import Rows, build_rows
 from training.examples import TraceExample
 from training.generate import StopRequestedError
-from training.losses import chunked_cross_entropy, loss_chunk
+from training.loss_chunks import loss_chunk
+from training.losses import chunked_cross_entropy
 from training.step import DeviceBatch, to_device
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training.losses import LossSums, chunked_cross_entropy, cross_entropy, loss_chunk
+from training.loss_chunks import loss_chunk
+from training.losses import LossSums, chunked_cross_entropy, cross_entropy
 
 ROWS, WIDTH, FEATURES, VOCABULARY = 3, 8, 5, 37
 TOKENS = ROWS * WIDTH

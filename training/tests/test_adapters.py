@@ -1,0 +1,254 @@
+"""Fine-tuning a base model: what is trained, what stays, and the same bits after an interruption."""
+
+import hashlib
+import itertools
+import json
+import string
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jax")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from training import bases
+from training.adapters import merge, quantize, targets
+from training.assembly import assemble, first_state, part
+from training.bases import RECORD_NAME, BaseRecord, FileFacts
+from training.checkpoint_store import restore, restore_params
+from training.checkpoints import newest_sound_step_dir, read_metadata
+from training.decoding import make_decoding
+from training.device import select_device
+from training.errors import CheckpointError, ConfigError
+from training.hashing import leaf_hashes, params_hash
+from training.hf.tests.folders import FAMILIES, model_folder
+from training.leaves import named_leaves
+from training.linear import restored
+from training.planning import Planner
+from training.serving import Models
+from training.tests.support import StopAfter, chain_examples, fast_config, run_training
+
+# Each character an id of its own, after the ids that fill and end: as many as the fixtures' tables have rows.
+CHARACTERS = "0123456789+-*=#\n ?<>/\\\"'.,:_&HFPS" + string.ascii_lowercase
+ALPHABET = ["<pad>", "<end>", *CHARACTERS]
+FP32 = jnp.dtype(jnp.float32)
+
+
+def write_base(root: Path, family: str = "qwen3", *, name: str = "tiny", **options) -> str:
+    """Write a fixture's model as a base model under ``root``; returns how a recipe names it."""
+    vocabulary = {piece: number for number, piece in enumerate(ALPHABET)}
+    added = [
+        {"id": number, "content": piece, "special": True, "single_word": False, "lstrip": False,
+         "rstrip": False, "normalized": False}
+        for number, piece in enumerate(ALPHABET[:2])
+    ]  # fmt: skip
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
+        "pre_tokenizer": None, "post_processor": None, "decoder": {"type": "Fuse"},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "?", "dropout": None,
+                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False,
+                  "byte_fallback": False, "ignore_merges": False},
+    }  # fmt: skip
+    texts = {
+        "tokenizer.json": json.dumps(tokenizer),
+        "tokenizer_config.json": json.dumps({"eos_token": "<end>", "pad_token": "<pad>"}),
+    }
+    folder = model_folder(root / f"new-{name}-{family}", family, files=texts, **options)
+    files = {
+        path.name: FileFacts(size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in folder.iterdir()
+    }
+    whole = bases.content_hash(files)
+    record = BaseRecord(
+        name=name, source="a fixture", family=family, parameters=1, dtype="F32", files=files,
+        content_hash=whole, imported_at=0,
+    )  # fmt: skip
+    (folder / RECORD_NAME).write_text(record.model_dump_json())
+    if not (root / whole).exists():
+        folder.rename(root / whole)
+    return bases.reference(name, whole)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    place, before = tmp_path_factory.mktemp("models"), bases.root
+    bases.use_root(lambda: place)
+    yield place
+    bases.use_root(before)
+
+
+@pytest.fixture(scope="module")
+def base(root):
+    return write_base(root, shards=2)
+
+
+def adapted(base, **changes):
+    given = {"model": base, "method": "lora", "lora_rank": 4, "sequence_length": 64, "warmup_steps": 2}
+    return fast_config(**(given | changes))
+
+
+def cpu():
+    return select_device("cpu").device
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_adapters_add_nothing_at_first_and_only_they_are_trained(base, method):
+    assembly = assemble(adapted(base, method=method, quantization="int8"), cpu())
+    state = first_state(assembly)
+    names = {name.rpartition(".")[2] for name in named_leaves(state.params)}
+    assert names == {"lora_a", "lora_b"}
+    assert {name.rpartition(".")[2] for name in named_leaves(state.optimizer)} & {"kernel", "codes"} == set()
+    tokens = jnp.arange(2, 18).reshape(2, 8)
+    plain = assemble(adapted(base, method="full"), cpu())
+    expected = plain.model(first_state(plain).params)(tokens)
+    found = assembly.model(assembly.weights(state))(tokens)
+    assert float(jnp.mean(jnp.abs(found - expected))) < (1e-5 if method == "lora" else 0.05)
+
+
+def test_a_run_stopped_anywhere_goes_on_in_the_same_bits_and_leaves_its_base_alone(base, tmp_path, cache_dir):
+    config = adapted(
+        base,
+        method="qlora",
+        steps=8,
+        lora_dropout=0.2,
+        ema_decay=0.9,
+        eval_every_steps=4,
+        evaluate_first=True,
+    )
+    facts = {"run_id": 3}
+    before = leaf_hashes(first_state(assemble(config, cpu())).frozen)
+    whole, told = run_training(config, tmp_path / "whole", cache_dir, test_count=8, metadata=facts)
+    assert [one.step for one in told.evaluations] == [0, 4, 8]
+    assert [one.n for one in told.evaluations] == [8, 4, 8]
+    first = StopAfter(3)
+    run_training(config, tmp_path / "cut", cache_dir, recorder=first, test_count=8, metadata=facts)
+    resumed, _ = run_training(
+        config,
+        tmp_path / "cut",
+        cache_dir,
+        resume_from=newest_sound_step_dir(tmp_path / "cut"),
+        test_count=8,
+        metadata=facts,
+    )
+    assert resumed.params_hash == whole.params_hash
+    state = restore(newest_sound_step_dir(tmp_path / "cut"), assembly=assemble(config, cpu()))
+    assert leaf_hashes(state.frozen) == before
+    assert params_hash(state.params) == whole.params_hash
+    told = read_metadata(newest_sound_step_dir(tmp_path / "cut"))
+    assert told["base"]["content_hash"].startswith(base.partition("@")[2])
+    assert all("lora" in name for name in told["arrays"] if name.startswith("params"))
+
+
+def test_layers_in_a_scan_begin_with_the_same_numbers(base):
+    plain, scanned = (
+        assemble(adapted(base, method="qlora", scan_layers=scan), cpu()) for scan in (False, True)
+    )
+    tokens = jnp.arange(2, 18).reshape(2, 8)
+    one, other = (each.model(each.weights(first_state(each)))(tokens) for each in (plain, scanned))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    drawn, stacked = named_leaves(first_state(plain).params), named_leaves(first_state(scanned).params)
+    for name, leaf in stacked.items():
+        _, *rest = name.split(".")
+        for layer in range(leaf.shape[0]):
+            np.testing.assert_array_equal(leaf[layer], drawn[".".join(["blocks", str(layer), *rest])])
+
+
+@pytest.mark.parametrize(("family", "scan"), [*itertools.product(FAMILIES, [False]), ("llama", True)])
+def test_merged_matrices_give_the_same_logits(root, family, scan):
+    name = write_base(root, family)
+    assembly = assemble(adapted(name, scan_layers=scan, lora_alpha=16.0), cpu())
+    state = first_state(assembly)
+    noise = jax.tree.map(
+        lambda leaf: 0.3 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), state.params
+    )
+    model = assembly.model(assembly.weights(state._replace(params=noise)))
+    tokens = jnp.arange(2, 18).reshape(1, 16)
+    unmerged = model(tokens)
+    merge(model)
+    assert not [leaf for leaf in named_leaves(jax.tree.map(lambda leaf: leaf, model)) if "lora" in leaf]
+    np.testing.assert_allclose(model(tokens), unmerged, atol=2e-4)
+    assert float(jnp.abs(unmerged - assembly.model(assembly.weights(state))(tokens)).max()) > 0.1
+
+
+def test_matrices_in_few_bits_take_few_bytes_and_are_near(base):
+    matrix = 0.02 * jax.random.normal(jax.random.key(0), (256, 128))
+    near, coarse = restored(quantize(matrix, "int8"), FP32), restored(quantize(matrix, "nf4"), FP32)
+    assert float(jnp.abs(near - matrix).max()) < 0.0004
+    assert float(jnp.sqrt(jnp.mean((coarse - matrix) ** 2))) < 0.1 * 0.02
+    assert quantize(matrix, "nf4").scales.shape == (4, 128)
+    config = adapted(base, method="qlora")
+    planned = Planner(config, _rows(config), cpu()).plan_of(config)
+    plain = Planner(adapted(base), _rows(config), cpu()).plan_of(adapted(base))
+    kernels = _sizes(adapted(base), "kernel")
+    scales = 4 * _sizes(config, "scales")
+    assert plain.frozen - planned.frozen == 4 * kernels - kernels // 2 - scales
+    assert planned.optimizer == plain.optimizer < plain.frozen
+
+
+def _sizes(config, kind):
+    """Count the frozen numbers in leaves of a kind."""
+    frozen = named_leaves(first_state(assemble(config, cpu())).frozen)
+    return sum(leaf.size for name, leaf in frozen.items() if name.endswith(kind))
+
+
+def _rows(config):
+    from training.data import make_rows
+
+    return make_rows(chain_examples(8), config, content_hash="", cache_dir=None)
+
+
+def test_targets_are_searched_in_the_names_of_projections(base):
+    assert len(targets(adapted(base), 3)) == 21
+    some = adapted(base, lora_targets=r"layers\.[01]\..*(q|v)_proj")
+    assert targets(some, 3) == {f"{layer}.attention.{one}" for layer in (0, 1) for one in "qv"}
+    with pytest.raises(ConfigError, match=r"fits no projection\. Names are.*layers\.0\.mlp\.down_proj"):
+        targets(adapted(base, lora_targets="dense"), 3)
+    with pytest.raises(ConfigError, match="some layers only"):
+        assemble(some.model_copy(update={"scan_layers": True}), cpu())
+    with pytest.raises(ConfigError, match="no regular expression"):
+        adapted(base, lora_targets="(")
+
+
+def test_adapters_without_a_base_are_refused():
+    with pytest.raises(ConfigError, match="import one with import_model, or take method=full"):
+        fast_config(method="lora")
+
+
+def test_a_checkpoint_of_adapters_goes_with_its_own_base_and_form_alone(root, base, tmp_path, cache_dir):
+    config = adapted(base, steps=1)
+    run_training(config, tmp_path, cache_dir, test_count=8)
+    step_dir = newest_sound_step_dir(tmp_path)
+    told = config.model_copy(update={"reasoning": "think"})
+    with pytest.raises(CheckpointError, match="another tokenizer"):
+        restore_params(step_dir, assembly=assemble(told, cpu()))
+    other = config.model_copy(update={"model": "tiny@" + "0" * 12})
+    with pytest.raises(ConfigError, match=r"is not on this machine\. Import it with"):
+        assemble(other, cpu())
+
+
+def test_adapters_on_one_base_share_its_weights(base, tmp_path, cache_dir):
+    models = Models(select_device("cpu"), cache_dir=cache_dir)
+    for number, rank in enumerate([2, 4]):
+        run_training(adapted(base, steps=1, lora_rank=rank), tmp_path / str(number), cache_dir, test_count=0)
+        models.write(
+            step_dir=newest_sound_step_dir(tmp_path / str(number)),
+            prompt="1+1",
+            decoding=make_decoding({"max_new_tokens": 2}),
+            should_stop=lambda: False,
+            on_text=lambda text: None,
+        )
+    one, other = (named_leaves(part(each.params, each.config)[1]) for each in models._loaded.values())
+    assert one.keys() == other.keys()
+    assert all(one[name] is other[name] for name in one)
+
+
+def test_all_weights_of_a_base_are_trained_from_its_own(base):
+    assembly = assemble(adapted(base, method="full"), cpu())
+    state = first_state(assembly)
+    assert part(state.params, assembly.config)[1] is None
+    assert state.frozen is None
+    again = first_state(assemble(adapted(base, method="full", seed=5), cpu()))
+    assert params_hash(again.params) == params_hash(state.params)
