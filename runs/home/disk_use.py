@@ -31,6 +31,7 @@ MEASURED: Final = {
     "checkpoints": "Checkpoints",
     "runs": "Journals and logs",
     "datasets": "Datasets",
+    "models": "Base models",
     "cache": "Caches",
     "profiles": "Profiles",
 }

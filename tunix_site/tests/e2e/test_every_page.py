@@ -10,6 +10,7 @@ from tunix_site.tests.browser import WIDTHS
 from tunix_site.tests.e2e import scenes
 from tunix_site.tests.e2e.audit import Audit
 from tunix_site.tests.e2e.scenes_boards import board_pages
+from tunix_site.tests.e2e.scenes_models import failed_model_pages, huge_model_pages, model_pages
 from tunix_site.tests.pages import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -29,12 +30,15 @@ NO_PAGES = {
     "runs:reproduce",
     "runs:stop-generation",
     "runs:aliases",
+    "models:finetune",
     "datasets:cancel_import",
     "datasets:confirm_import",
     "datasets:make_report",
     "datasets:cancel_report",
     "workers:drain",
     "recipes:train",
+    "models:import",
+    "models:delete",
 }
 # Two pages are the same whatever the site holds.
 SAME = {"admin": "/admin/", "api-docs": "/api/docs"}
@@ -43,6 +47,7 @@ ADMIN = {
     "admin-runs": "/admin/runs/run/",
     "admin-recipe": "/admin/runs/run/recipe/",
     "admin-datasets": "/admin/datasets_app/dataset/",
+    "admin-models": "/admin/runs/basemodel/",
     "admin-tokens": "/admin/tunix_site/apitoken/",
 }
 
@@ -108,6 +113,7 @@ def test_every_page_with_data(site, audit, tmp_path):
     )
     look.look(scenes.dataset_pages(old, new))
     look.look(board_pages())
+    look.look(model_pages(tmp_path))
     look.page.context.clear_cookies()
     look.look({"login": "/accounts/login/"})
     missing = set(page_names(get_resolver().url_patterns)) - NO_PAGES - look.visited
@@ -141,6 +147,7 @@ def test_every_page_of_what_failed(site, audit, tmp_path):
     look.look(scenes.dataset_pages(faulty, faulty))
     look.look({"import": f"/datasets/imports/{refused.pk}/"})
     look.look({"evaluate-form": f"/runs/{failed.pk}/evaluate/"})
+    look.look(failed_model_pages(tmp_path))
     look.page.goto(f"/runs/{failed.pk}/")
     look.page.get_by_role("button", name="Delete…").click()
     look.page.get_by_role("button", name="Delete").wait_for()
@@ -179,6 +186,7 @@ def test_every_page_of_a_huge_site(audit, tmp_path):
     )
     look.look(scenes.dataset_pages(faulty, faulty))
     look.look(board_pages(scenes.WILD[:200], runs=60))
+    look.look(huge_model_pages(tmp_path, scenes.WILD))
 
 
 def test_the_pages_of_a_person_without_a_role(site, make_user):
