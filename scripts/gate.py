@@ -25,9 +25,11 @@ from xml.etree import ElementTree
 from setup_env import ROOT, SetupError, ensure
 from stages import GROUPS, STAGES, Stage, choose, find_chromium, postgres_url
 
-# What would carry a person's own site into the tests.
+# What would carry a person's own site into the tests, or have each of their many processes read all
+# modules from their source again.
 PRIVATE = re.compile(
-    r"(DATABASE_URL|DJANGO_|TUNIX_(?!TEST_|NO_SKIPS)|PYTHONPATH|PYTHONHOME|VIRTUAL_ENV|XLA_FLAGS)"
+    r"(DATABASE_URL|DJANGO_|TUNIX_(?!TEST_|NO_SKIPS)|PYTHONPATH|PYTHONHOME|PYTHONDONTWRITEBYTECODE"
+    r"|VIRTUAL_ENV|XLA_FLAGS)"
 )
 
 _SHOWING = threading.Lock()
@@ -88,8 +90,11 @@ def read_report(report: Path, allowed: str) -> tuple[str, list[str]]:
     return f"{ran - failed} tests passed, {failed} failed, {left_out} skipped", skipped
 
 
-def run_stage(stage: Stage, *, no_skips: bool, out: IO[str]) -> Outcome:
-    """Run a stage's commands until one fails, and say how it went. What they print goes to ``out``."""
+def run_stage(stage: Stage, *, no_skips: bool, out: IO[str], programs: str = "") -> Outcome:
+    """Run a stage's commands until one fails, and say how it went. What they print goes to ``out``.
+
+    ``programs`` is the folder in which all stages keep what they have compiled.
+    """
     print(f"\n=== {stage.name} ===", file=out, flush=True)
     began = time.monotonic()
     try:
@@ -106,6 +111,8 @@ def run_stage(stage: Stage, *, no_skips: bool, out: IO[str]) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="tunix-gate-") as folder:
         report = Path(folder) / "report.xml"
         environment = stage_environment(stage, Path(folder))
+        if programs:
+            environment["TUNIX_TEST_PROGRAMS"] = programs
         result = "passed"
         for command in stage.commands:
             arguments = command_line(python, command, report)
@@ -123,10 +130,10 @@ def run_stage(stage: Stage, *, no_skips: bool, out: IO[str]) -> Outcome:
     return Outcome(stage.name, result, time.monotonic() - began, note, skipped)
 
 
-def run_kept(stage: Stage, *, no_skips: bool) -> Outcome:
+def run_kept(stage: Stage, *, no_skips: bool, programs: str = "") -> Outcome:
     """Run a stage, and show what it printed once it has ended, so that no two mix."""
     with tempfile.TemporaryFile("w+") as kept:
-        outcome = run_stage(stage, no_skips=no_skips, out=kept)
+        outcome = run_stage(stage, no_skips=no_skips, out=kept, programs=programs)
         kept.seek(0)
         with _SHOWING:
             shutil.copyfileobj(kept, sys.stdout)
@@ -143,11 +150,12 @@ def run_all(stages: list[Stage], *, no_skips: bool) -> dict[str, Outcome]:
         # They use the same environments, so these are set up first; a failure shows in its stage.
         with contextlib.suppress(SetupError):
             ensure(ROOT / stage.venv, *stage.requirements)
-    run = partial(run_kept, no_skips=no_skips)
     together = sorted((stage for stage in stages if not stage.alone), key=lambda stage: -stage.seconds)
-    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
-        outcomes = list(pool.map(run, together))
-    outcomes += [run(stage) for stage in stages if stage.alone]
+    with tempfile.TemporaryDirectory(prefix="tunix-programs-") as programs:
+        run = partial(run_kept, no_skips=no_skips, programs=programs)
+        with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+            outcomes = list(pool.map(run, together))
+        outcomes += [run(stage) for stage in stages if stage.alone]
     return {outcome.stage: outcome for outcome in outcomes}
 
 

@@ -99,6 +99,15 @@ NO_MOUNT = "file systems can't be mounted here"
 # What SQLite reads of a row is seen in its plan; PostgreSQL keeps long values elsewhere anyway.
 SQLITE_PLANS = "PostgreSQL keeps long values out of the row"
 
+# All but the training core.
+SITE = ("tunix_site", "datasets_app", "runs")
+# About half of the time that the trials with real trainings take.
+ENDED = (
+    "runs/tests/test_resuming_runs.py",
+    "runs/tests/test_interruptions.py",
+    "runs/tests/test_training_runs.py",
+)
+
 # import-linter can only be called as a script, and scripts break when their environment is moved.
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command as main; main()"
 
@@ -120,7 +129,7 @@ STAGES = (
         venv=".venv-site",
         requirements=("test",),
         skips_allowed=f"{NO_JAX}|{NO_MOUNT}",
-        seconds=210,
+        seconds=440,
         covered_by="postgres",
     ),
     Stage(
@@ -129,7 +138,7 @@ STAGES = (
         venv=".venv-site",
         requirements=("test",),
         why_not=no_postgres,
-        seconds=210,
+        seconds=440,
         on_postgres=True,
         skips_allowed=f"{NO_JAX}|{NO_MOUNT}|{SQLITE_PLANS}",
     ),
@@ -137,7 +146,7 @@ STAGES = (
     Stage(
         "training",
         (_tests("not gpu and not browser and not long", "training"),),
-        seconds=410,
+        seconds=460,
         skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
     ),
     # What happens to workers and their trainings, on the other database too.
@@ -148,18 +157,28 @@ STAGES = (
         seconds=60,
         on_postgres=True,
     ),
-    # With JAX on the CPU: everything else.
+    # Real trainings with JAX on the CPU, in two halves; those that end them in every way are the first.
     Stage(
-        "sqlite",
-        (_tests("not gpu and not browser and not long", "tunix_site", "datasets_app"),),
-        seconds=200,
-        skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
+        "trainings-ended",
+        (_tests("jax and not gpu and not browser and not long", *ENDED),),
+        seconds=420,
     ),
     Stage(
-        "sqlite-runs",
-        (_tests("not gpu and not browser and not long", "runs"),),
-        seconds=430,
+        "trainings",
+        (
+            _tests(
+                "jax and not gpu and not browser and not long", *SITE, *(f"--ignore={path}" for path in ENDED)
+            ),
+        ),
+        seconds=400,
         # What a machine without a GPU answers can't be tried on one that has it.
+        skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
+    ),
+    # Everything else with JAX at hand, on the database that a site has at first.
+    Stage(
+        "sqlite",
+        (_tests("not jax and not gpu and not browser and not long", *SITE),),
+        seconds=390,
         skips_allowed=f"this machine has a GPU|{NO_MOUNT}",
     ),
     Stage(
@@ -167,7 +186,7 @@ STAGES = (
         (_tests("browser and not gpu and not long"),),
         environment={"DJANGO_ALLOW_ASYNC_UNSAFE": "true"},
         why_not=no_chromium,
-        seconds=150,
+        seconds=430,
     ),
     Stage("gpu", (_tests("gpu and not long"),), why_not=no_gpu, optional=True),
     Stage(

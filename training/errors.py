@@ -38,3 +38,7 @@ class OutOfMemoryError(TrainingError):
 
 class EvaluationStoppedError(TrainingError):
     """An evaluation was asked to stop before its end; what it wrote is kept where it was told to."""
+
+
+class ExportError(TrainingError):
+    """A model cannot be written down for other programs; the message says why and what to do."""

@@ -6,6 +6,7 @@ import sys
 from argparse import Action
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tunix_site.errors import UserError
@@ -35,6 +36,9 @@ class TunixCommand(BaseCommand):
     """
 
     requires_migrations_checks = False
+    # What can differ from one start to the next: places and secrets. Addresses, forms and the admin are
+    # checked by `check` and `migrate`, and reading them would double the time that a command needs to start.
+    requires_system_checks = [Tags.files, Tags.security, Tags.database]
     # Set by a subclass whose result is to be printed although the command failed.
     failure: CommandError | None = None
 

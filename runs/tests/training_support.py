@@ -42,8 +42,12 @@ SMOKE = (
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of compiled programs for all tests: only the first one waits for the compiler."""
-    return tmp_path_factory.mktemp("compiled")
+    """One folder of compiled programs for all tests: only the first one waits for the compiler.
+
+    The gate gives all its stages the same one in TUNIX_TEST_PROGRAMS.
+    """
+    shared = os.environ.get("TUNIX_TEST_PROGRAMS")
+    return Path(shared) if shared else tmp_path_factory.mktemp("compiled")
 
 
 @pytest.fixture

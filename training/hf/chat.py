@@ -55,8 +55,7 @@ class ChatTemplate:
         except Exception as error:  # whatever a text by strangers may bring about in the compiler
             raise ConfigError(
                 f"{name}: its chat template cannot be parsed ({told(error)}). Correct chat_template.jinja "
-                f"and "
-                "import the model anew."
+                "and import the model anew."
             ) from error
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> Rendered:

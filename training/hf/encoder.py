@@ -55,10 +55,10 @@ class Encoder:
         self._known = frozenset(self.ids.values())
         self.size = max(self._known, default=-1) + 1
         self.is_total = _is_total(files.tokenizer)
+        self._is_byte_level = _is_byte_level(files.tokenizer)
         self._texts = {number: text for text, number in self.controls.items()}
         self._bytes = {number for text, number in vocabulary.items() if _BYTE.fullmatch(text)}
-        by_length = sorted(self.controls, key=lambda text: (-len(text), text))
-        self._control = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
+        self._control = re.compile(longest_of(self.controls) or r"(?!)")
         self._hidden = _stand_ins(self.controls, files.name)
         self._shown = {stand_in: edge for edge, stand_in in self._hidden.items()}
         self._edge = re.compile("|".join(map(re.escape, self._hidden)) or r"(?!)")
@@ -67,8 +67,8 @@ class Encoder:
             if self._library.token_to_id(_name(number)) != number:
                 raise ConfigError(
                     f"{files.name}: {TOKENIZER_NAME} gives {text!r} the id {number}, which the tokenizers "
-                    f"library "
-                    "cannot keep. Save the tokenizer anew with transformers' save_pretrained and import that."
+                    "library cannot keep. Save the tokenizer anew with transformers' save_pretrained and "
+                    "import that."
                 )
 
     def guard(self, text: str) -> str:
@@ -132,9 +132,54 @@ class Encoder:
             known.pop()
         return self.decode(known).rstrip(_UNFINISHED)
 
-    def text_of(self, number: int) -> str:
-        """Give a control token's text, or the name that the vocabulary has for an id."""
-        return self._texts.get(number) or str(self._library.id_to_token(number) or "")
+    def piece(self, number: int) -> str:
+        """Give what one id adds to a text; U+FFFD where that is a part of a character."""
+        if number in self._texts:
+            return self._texts[number]
+        name = str(self._library.id_to_token(number) or "")
+        if number in self._bytes:
+            return bytes([int(name[1:-1], 16)]).decode("utf-8", "replace")
+        return self.decode([number]) if self._is_byte_level else name.replace("▁", " ")
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """Give what each id adds to a text; a character of several comes with the last, U+FFFD before."""
+        found: list[str] = []
+        begun: list[int] = []
+        for number in ids:
+            piece = self.piece(number)
+            begun = [*begun, number] if _UNFINISHED in piece else []
+            whole = self._joined(begun)
+            if begun and _UNFINISHED not in whole:
+                piece, begun = whole, []
+            found.append(piece)
+        return found
+
+    def _joined(self, ids: list[int]) -> str:
+        if ids and all(number in self._bytes for number in ids):
+            names = [str(self._library.id_to_token(number)) for number in ids]
+            return bytes(int(name[1:-1], 16) for name in names).decode("utf-8", "replace")
+        return self.decode(ids)
+
+
+def longest_of(texts: Iterable[str]) -> str:
+    """Write a regular expression for the longest of many texts, as a tree of their letters.
+
+    One that lists them tries each in turn: thousands, where a tokenizer has as many unused tokens.
+    """
+    rests: dict[str, list[str]] = {}
+    ends = False
+    for text in texts:
+        if text:
+            rests.setdefault(text[0], []).append(text[1:])
+        else:
+            ends = True
+    branches = [re.escape(first) + longest_of(rest) for first, rest in sorted(rests.items())]
+    body = branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+    return "" if not branches else f"(?:{body})?" if ends else body
+
+
+def _is_byte_level(tokenizer: Mapping[str, Any]) -> bool:
+    return '"ByteLevel"' in json.dumps([tokenizer.get("pre_tokenizer"), tokenizer.get("decoder")])
 
 
 def _name(number: int) -> str:
@@ -158,8 +203,8 @@ def _added(files: TokenizerFiles, vocabulary: Mapping[str, int]) -> dict[str, di
     if needed:
         raise ConfigError(
             f"{files.name}: the model's table has {files.table} rows, and {needed[0]!r} has the id "
-            f"{beyond[needed[0]]}. "
-            "Model and tokenizer do not belong together; import the model with its own tokenizer."
+            f"{beyond[needed[0]]}. Model and tokenizer do not belong together; import the model with its "
+            "own tokenizer."
         )
     wanted = {files.special.get("bos_token"), files.special.get("eos_token")}
     for text, number in vocabulary.items():
@@ -184,17 +229,15 @@ def _vocabulary(files: TokenizerFiles) -> dict[str, int]:
     largest = max(vocabulary.values(), default=-1)
     if files.table is not None and largest >= files.table:
         raise ConfigError(
-            f"{files.name}: the tokenizer has ids up to {largest}, and the model's table only {files.table} "
-            f"rows. "
-            "Import the model with its own tokenizer."
+            f"{files.name}: the tokenizer has ids up to {largest}, and the model's table only "
+            f"{files.table} rows. Import the model with its own tokenizer."
         )
     return vocabulary
 
 
 def _is_total(tokenizer: Mapping[str, Any]) -> bool:
     """Tell whether every text has tokens of its own, so that none becomes the unknown one."""
-    parts = [tokenizer.get("pre_tokenizer"), tokenizer.get("decoder")]
-    return bool(tokenizer["model"].get("byte_fallback")) or '"ByteLevel"' in json.dumps(parts)
+    return bool(tokenizer["model"].get("byte_fallback")) or _is_byte_level(tokenizer)
 
 
 def _stand_ins(controls: Iterable[str], name: str) -> dict[str, str]:
@@ -245,6 +288,6 @@ def _load(content: Mapping[str, Any], name: str) -> Any:
         return Tokenizer.from_str(json.dumps(content))
     except Exception as error:  # the library raises nothing narrower
         raise ConfigError(
-            f"{name}: {TOKENIZER_NAME} cannot be used ({error}). Save the tokenizer anew with transformers' "
-            "save_pretrained, or take a newer `tokenizers`."
+            f"{name}: {TOKENIZER_NAME} cannot be used ({error}). Save the tokenizer anew with "
+            "transformers' save_pretrained, or take a newer `tokenizers`."
         ) from error

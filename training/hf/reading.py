@@ -36,7 +36,7 @@ def stream(folder: Path, shape: ModelConfig) -> Iterator[tuple[Tensor, np.ndarra
     wanted = account(
         {name: place.shape for name, place in found.items()},
         shape,
-        head_repeats_embedding=lambda: _are_equal(found[HEAD], found[EMBEDDING]),
+        head_repeats_embedding=lambda: same_numbers(found[HEAD], found[EMBEDDING]),
     )
     used = [place for place in found.values() if place.name in wanted]
     for place in used:
@@ -60,6 +60,37 @@ def numpy_type(stored: str, *, where: str) -> np.dtype:
     return np.dtype(np.float32 if stored == "F32" else np.float16)
 
 
+def same_numbers(one: Place, other: Place) -> bool:
+    """Compare two tensors of the same shape, a few megabytes at a time.
+
+    Raises:
+        ConfigError: as `stream`.
+    """
+    types = [numpy_type(place.dtype, where=f"{place.path}: {place.name}") for place in (one, other)]
+    numbers = one.size // types[0].itemsize
+    step = _CHUNK // 4
+    with _open(one.path) as first, _open(other.path) as second:
+        for begin in range(0, numbers, step):
+            parts = []
+            for place, file, kind in ((one, first, types[0]), (other, second, types[1])):
+                part = np.empty(min(step, numbers - begin), kind)
+                _fill(file, place.start + begin * kind.itemsize, memoryview(part.view(np.uint8)), place)
+                parts.append(part)
+            if not np.array_equal(parts[0], parts[1]):
+                return False
+    return True
+
+
+def read_place(place: Place) -> np.ndarray:
+    """Read one tensor as it is stored.
+
+    Raises:
+        ConfigError: as `stream`.
+    """
+    with _open(place.path) as file:
+        return _read(file, place)
+
+
 def _read_all(used: list[Place], wanted: dict[str, Tensor]) -> Iterator[tuple[Tensor, np.ndarray]]:
     for path, group in groupby(used, key=lambda place: place.path):
         with _open(path) as file:
@@ -76,7 +107,7 @@ def _open(path: Path) -> FileIO:
 
 
 def _read(file: FileIO, place: Place) -> np.ndarray:
-    array: np.ndarray = np.empty(place.shape, numpy_type(place.dtype, where=place.name))
+    array: np.ndarray = np.empty(place.shape, numpy_type(place.dtype, where=f"{place.path}: {place.name}"))
     _fill(file, place.start, memoryview(array.reshape(-1).view(np.uint8)), place)
     return array
 
@@ -95,20 +126,3 @@ def _fill(file: FileIO, start: int, into: memoryview, place: Place) -> None:
             done += got
     except OSError as error:
         raise ConfigError(f"{place.path} cannot be read: {error}.") from error
-
-
-def _are_equal(one: Place, other: Place) -> bool:
-    """Compare two tensors of the same shape, a few megabytes at a time."""
-    types = [numpy_type(place.dtype, where=f"{place.path}: {place.name}") for place in (one, other)]
-    numbers = one.size // types[0].itemsize
-    step = _CHUNK // 4
-    with _open(one.path) as first, _open(other.path) as second:
-        for begin in range(0, numbers, step):
-            parts = []
-            for place, file, kind in ((one, first, types[0]), (other, second, types[1])):
-                part = np.empty(min(step, numbers - begin), kind)
-                _fill(file, place.start + begin * kind.itemsize, memoryview(part.view(np.uint8)), place)
-                parts.append(part)
-            if not np.array_equal(parts[0], parts[1]):
-                return False
-    return True

@@ -15,6 +15,8 @@ from training.errors import ConfigError
 
 SINGLE_NAME: Final = "model.safetensors"
 INDEX_NAME: Final = "model.safetensors.index.json"
+# Above this, weights are written to several files.
+MAX_SHARD_BYTES: Final = 5_000_000_000
 _LENGTH_BYTES: Final = 8
 
 

@@ -80,8 +80,8 @@ class Conversation:
             body = self._body(before, self._whole(question, said), layout.tail)
         if not _has_all(body, said.parts) or not _has_all(before, [question]):
             raise ConfigError(
-                f"{self._name}: its chat template changes the text of a trace ({prompt[:60]!r}…). Remove the "
-                "trace from the dataset, or correct the template."
+                f"{self._name}: its chat template changes the text of a trace ({prompt[:60]!r}…). Remove "
+                "the trace from the dataset, or correct the template."
             )
         return before, body + layout.frame.trail + layout.end
 
@@ -99,20 +99,18 @@ class Conversation:
         """Cut the answer out of the conversation, without what follows it."""
         if not whole.text.startswith(before) or not whole.text.endswith(tail):
             raise ConfigError(
-                f"{self._name}: its chat template writes one trace unlike another, so that its prompt is no "
-                "beginning of the conversation. Correct the template."
+                f"{self._name}: its chat template writes one trace unlike another, so that its prompt is "
+                "no beginning of the conversation. Correct the template."
             )
         begin, end = len(before), len(whole.text) - len(tail)
         spans = [(first, last) for first, last in whole.spans if last > begin]
         if whole.spans and (len(spans) != 1 or spans[0][0] != begin or spans[0][1] < end):
             raise ConfigError(
-                f"{self._name}: the {{% generation %}} blocks of its chat template do not begin right after "
-                f"the "
-                f"generation prompt and reach to the end of the answer (it ends at character {end - begin} "
-                f"after "
-                f"that prompt, the blocks are {[(a - begin, b - begin) for a, b in spans]}). Only one span "
-                f"that does "
-                "can be trained on: move the block, or take it out of the template."
+                f"{self._name}: the {{% generation %}} blocks of its chat template do not begin right "
+                "after the generation prompt and reach to the end of the answer (it ends at character "
+                f"{end - begin} after that prompt, the blocks are "
+                f"{[(a - begin, b - begin) for a, b in spans]}). Only one span that does can be trained "
+                "on: move the block, or take it out of the template."
             )
         return whole.text[begin:end]
 
@@ -150,8 +148,7 @@ class Conversation:
             self._system = kept
         return ConfigError(
             f"{self._name}: its chat template refuses a system message ({error.reason}). Set system_prompt "
-            f"to nothing, "
-            "and put what it says into the prompts."
+            "to nothing, and put what it says into the prompts."
         )
 
     def _require_unchanged(self, question: str, said: Said, before: str, whole: str) -> None:
@@ -182,8 +179,7 @@ class Conversation:
         if not between.strip():
             raise ConfigError(
                 f"{self._name}: its chat template writes nothing between reasoning_content and the answer, "
-                f"so that they "
-                "could not be told apart. Set reasoning=think or plain."
+                "so that they could not be told apart. Set reasoning=think or plain."
             )
         return body[:place], between
 
@@ -192,16 +188,14 @@ class Conversation:
         found = _SCAFFOLD.search(before)
         if found is None or not whole.text.startswith(before[: found.start()]):
             raise self._changes(
-                "what stands before an answer once there is one, so that training would see another prompt "
-                "than "
-                "generation does",
+                "what stands before an answer once there is one, so that training would see another "
+                "prompt than generation does",
                 "Correct the template so that its generation prompt begins what it writes of an answer",
             )
         if whole.spans:
             raise ConfigError(
-                f"{self._name}: the generation prompt of its chat template has a <think> that its "
-                f"{{% generation %}} blocks "
-                "know nothing of. Take the blocks out of the template."
+                f"{self._name}: the generation prompt of its chat template has a <think> that its {{% "
+                "generation %} blocks know nothing of. Take the blocks out of the template."
             )
         if found[1] is None and self._reasoning == "plain":
             raise ConfigError(

@@ -22,9 +22,8 @@ def end_ids(files: TokenizerFiles, encoder: Encoder, end: str) -> tuple[int, ...
     if not found:
         raise ConfigError(
             f"{files.name}: nothing says which token ends a text: tokenizer_config.json names no eos_token "
-            f"that the "
-            "tokenizer has, and neither generation_config.json nor config.json an eos_token_id. Add one and "
-            "import it anew."
+            "that the tokenizer has, and neither generation_config.json nor config.json an eos_token_id. "
+            "Add one and import it anew."
         )
     return tuple(dict.fromkeys(found))
 
@@ -40,7 +39,9 @@ def pad_id(files: TokenizerFiles, encoder: Encoder, ends: tuple[int, ...]) -> in
     """
     used = {number for text, number in encoder.special.items() if text in files.template}
     used |= {encoder.ids.get(files.special.get("bos_token", ""), -1), *ends}
-    unknown = encoder.ids.get(files.special.get("unk_token", ""))
+    unknown = encoder.ids.get(
+        files.special.get("unk_token") or str(files.tokenizer["model"].get("unk_token") or "")
+    )
     free = {
         text: number
         for text, number in sorted(encoder.special.items(), key=lambda item: -item[1])
@@ -60,8 +61,8 @@ def pad_id(files: TokenizerFiles, encoder: Encoder, ends: tuple[int, ...]) -> in
     chosen = next((one for one in candidates if one is not None), None)
     if chosen is None:
         raise ConfigError(
-            f"{files.name}: no token can fill the rest of a row: the tokenizer has no pad_token that is not "
-            "also an end, and no special token to spare. Add a <pad> token to the tokenizer and a row to the "
-            "model, or take another model."
+            f"{files.name}: no token can fill the rest of a row: the tokenizer has no pad_token that is "
+            "not also an end, and no special token to spare. Add a <pad> token to the tokenizer and a row "
+            "to the model, or take another model."
         )
     return chosen

@@ -143,12 +143,12 @@ def _without_template(files: TokenizerFiles, encoder: Encoder, reasoning: str, s
     if system_prompt:
         raise ConfigError(
             f"{files.name} has no chat template, so there is no place for a system message. Set "
-            f"system_prompt to nothing."
+            "system_prompt to nothing."
         )
     if reasoning == "reasoning_content":
         raise ConfigError(
             f"{files.name} has no chat template that could place reasoning_content. Set reasoning=think or "
-            f"plain."
+            "plain."
         )
     lead, between, _ = ("", "", "") if reasoning == "plain" else thinking("\0", "\0").split("\0")
     return _made(
@@ -199,7 +199,6 @@ def _require_readable(form: HfForm, name: str) -> None:
     if found.steps != PROBE_STEPS or found.answer != PROBE_ANSWER or ids[-1] not in form.ends:
         raise ConfigError(
             f"{name}: what its tokenizer makes of a trace cannot be read back (of {PROBE_ANSWER!r} came "
-            f"{found.answer!r}). "
-            "Its tokenizer or its chat template loses text, so that no answer could be graded; take another "
-            "model."
+            f"{found.answer!r}). Its tokenizer or its chat template loses text, so that no answer could be "
+            "graded; take another model."
         )

@@ -77,9 +77,8 @@ def _no_tokenizer(folder: Path, name: str) -> str:
     if pieces:
         return (
             f"{name} has no {TOKENIZER_NAME}, only {pieces[0]}. Convert it: load the folder with "
-            f"transformers' "
-            f"AutoTokenizer, save it again with save_pretrained, and import the folder that has "
-            f"{TOKENIZER_NAME}."
+            "transformers' AutoTokenizer, save it again with save_pretrained, and import the folder that "
+            f"has {TOKENIZER_NAME}."
         )
     return f"{name} has no {TOKENIZER_NAME}, so nothing says which tokens it reads. Import it with that file."
 
@@ -161,8 +160,8 @@ def _template(folder: Path, config: Mapping[str, Any], name: str) -> str:
         if given and "default" not in named:
             raise ConfigError(
                 f"{name}: tokenizer_config.json names the chat templates "
-                f"{', '.join(map(str, named)) or 'of no name'}, "
-                f"and none is the default one. Put the one to use into {TEMPLATE_NAME} and import it anew."
+                f"{', '.join(map(str, named)) or 'of no name'}, and none is the default one. Put the one "
+                f"to use into {TEMPLATE_NAME} and import it anew."
             )
         given = named.get("default")
     if given is None:
@@ -170,6 +169,6 @@ def _template(folder: Path, config: Mapping[str, Any], name: str) -> str:
     if not isinstance(given, str) or len(given) > _MAX_TEMPLATE:
         raise ConfigError(
             f"{name}: chat_template of tokenizer_config.json must be a text of at most {_MAX_TEMPLATE:,} "
-            f"characters."
+            "characters."
         )
     return given

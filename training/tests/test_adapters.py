@@ -5,6 +5,7 @@ import itertools
 import json
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def write_base(root: Path, family: str = "qwen3", *, name: str = "tiny", **optio
          "rstrip": False, "normalized": False}
         for number, piece in enumerate(ALPHABET[:2])
     ]  # fmt: skip
-    tokenizer = {
+    tokenizer: dict[str, Any] = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
         "pre_tokenizer": None, "post_processor": None, "decoder": {"type": "Fuse"},
         "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "?", "dropout": None,
@@ -90,6 +91,12 @@ def adapted(base, **changes):
     return fast_config(**(given | changes))
 
 
+def newest(root: Path) -> Path:
+    found = newest_sound_step_dir(root)
+    assert found is not None
+    return found
+
+
 def cpu():
     return select_device("cpu").device
 
@@ -129,17 +136,17 @@ def test_a_run_stopped_anywhere_goes_on_in_the_same_bits_and_leaves_its_base_alo
         config,
         tmp_path / "cut",
         cache_dir,
-        resume_from=newest_sound_step_dir(tmp_path / "cut"),
+        resume_from=newest(tmp_path / "cut"),
         test_count=8,
         metadata=facts,
     )
     assert resumed.params_hash == whole.params_hash
-    state = restore(newest_sound_step_dir(tmp_path / "cut"), assembly=assemble(config, cpu()))
+    state = restore(newest(tmp_path / "cut"), assembly=assemble(config, cpu()))
     assert leaf_hashes(state.frozen) == before
     assert params_hash(state.params) == whole.params_hash
-    told = read_metadata(newest_sound_step_dir(tmp_path / "cut"))
-    assert told["base"]["content_hash"].startswith(base.partition("@")[2])
-    assert all("lora" in name for name in told["arrays"] if name.startswith("params"))
+    stored = read_metadata(newest(tmp_path / "cut"))
+    assert stored["base"]["content_hash"].startswith(base.partition("@")[2])
+    assert all("lora" in name for name in stored["arrays"] if name.startswith("params"))
 
 
 def test_layers_in_a_scan_begin_with_the_same_numbers(base):
@@ -220,7 +227,7 @@ def test_adapters_without_a_base_are_refused():
 def test_a_checkpoint_of_adapters_goes_with_its_own_base_and_form_alone(root, base, tmp_path, cache_dir):
     config = adapted(base, steps=1)
     run_training(config, tmp_path, cache_dir, test_count=8)
-    step_dir = newest_sound_step_dir(tmp_path)
+    step_dir = newest(tmp_path)
     told = config.model_copy(update={"reasoning": "think"})
     with pytest.raises(CheckpointError, match="another tokenizer"):
         restore_params(step_dir, assembly=assemble(told, cpu()))
@@ -234,7 +241,7 @@ def test_adapters_on_one_base_share_its_weights(base, tmp_path, cache_dir):
     for number, rank in enumerate([2, 4]):
         run_training(adapted(base, steps=1, lora_rank=rank), tmp_path / str(number), cache_dir, test_count=0)
         models.write(
-            step_dir=newest_sound_step_dir(tmp_path / str(number)),
+            step_dir=newest(tmp_path / str(number)),
             prompt="1+1",
             decoding=make_decoding({"max_new_tokens": 2}),
             should_stop=lambda: False,

@@ -1,6 +1,7 @@
 """Going on from a checkpoint: the same bits as never stopping, or a refusal that says why not."""
 
 import os
+import shutil
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ HARD: dict[str, Any] = {
     "sequence_length": 96, "eval_every_steps": 5, "save_every_steps": 4, "keep_checkpoints": 50,
     "warmup_steps": 4,
 }  # fmt: skip
+SHORT: dict[str, Any] = {"steps": 3, "save_every_steps": 2}
 RUN = {"run_id": 7}
 
 
@@ -97,10 +99,20 @@ CHANGES = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory, cache_dir):
+    """The checkpoints of three steps, trained once for all that change something in a copy of them."""
+    root = tmp_path_factory.mktemp("short")
+    run_training(fast_config(**SHORT), root, cache_dir, metadata=RUN)
+    return root
+
+
 @pytest.mark.parametrize(("name", "value"), CHANGES.items())
-def test_another_engine_is_refused_by_name_unless_allowed_and_then_said(tmp_path, cache_dir, name, value):
-    config = fast_config(steps=3, save_every_steps=2)
-    run_training(config, tmp_path, cache_dir, metadata=RUN)
+def test_another_engine_is_refused_by_name_unless_allowed_and_then_said(
+    short, tmp_path, cache_dir, name, value
+):
+    config = fast_config(**SHORT)
+    shutil.copytree(short, tmp_path, dirs_exist_ok=True)
     earlier = tmp_path / "2"
     amend(earlier, engine={**read_metadata(earlier)["engine"], name: value})
     refused = StopAfter(3)
@@ -129,14 +141,14 @@ def test_a_micro_batch_that_was_chosen_is_taken_again(tmp_path, cache_dir):
 def test_a_new_run_may_differ_from_the_one_it_starts_from_and_says_so(tmp_path, cache_dir):
     run_training(fast_config(steps=4), tmp_path / "a", cache_dir, metadata=RUN)
     _, recorder = run_training(
-        fast_config(steps=60, seed=1),
+        fast_config(steps=6, seed=1),
         tmp_path / "b",
         cache_dir,
         resume_from=tmp_path / "a" / "4",
         metadata={"run_id": 8},
     )
     assert "seed 0 → 1" in recorder.inexact
-    assert "steps 4 → 60" in recorder.inexact
+    assert "steps 4 → 6" in recorder.inexact
     assert [step for step, _ in step_dirs(tmp_path / "a")] == [4]
 
 
@@ -153,9 +165,9 @@ def test_a_checkpoint_of_an_older_version_goes_on_with_the_defaults_of_what_it_d
     assert (resumed.params_hash, recorder.inexact) == (result.params_hash, "")
 
 
-def test_a_disk_that_gives_other_values_than_were_saved_is_noticed(tmp_path, cache_dir):
-    config = fast_config(steps=3, save_every_steps=2)
-    run_training(config, tmp_path, cache_dir, metadata=RUN)
+def test_a_disk_that_gives_other_values_than_were_saved_is_noticed(short, tmp_path, cache_dir):
+    config = fast_config(**SHORT)
+    shutil.copytree(short, tmp_path, dirs_exist_ok=True)
     arrays = read_metadata(tmp_path / "2")["arrays"]
     amend(tmp_path / "2", arrays={**arrays, "rng": "0" * 64})
     with pytest.raises(CheckpointError, match="rng has other values"):

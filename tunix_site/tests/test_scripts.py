@@ -96,9 +96,11 @@ def test_the_longest_stages_begin_first_and_each_tells_how_it_went(
 ) -> None:
     gate, stages = script("gate"), script("stages")
     begun: list[str] = []
+    shared: set[str] = set()
 
-    def carry_out(stage: Any, *, no_skips: bool, out: Any) -> Any:
+    def carry_out(stage: Any, *, no_skips: bool, out: Any, programs: str) -> Any:
         begun.append(stage.name)
+        shared.add(programs)
         print(f"=== {stage.name}", file=out)
         return gate.Outcome(stage.name, "passed")
 
@@ -112,6 +114,25 @@ def test_the_longest_stages_begin_first_and_each_tells_how_it_went(
     ]
     assert list(gate.run_all(chosen, no_skips=True)) == ["slow", "quick", "alone"]
     assert (set(begun), begun[-1]) == ({"slow", "quick", "alone"}, "alone")
+    # What one stage has compiled, the others need not; and nothing of it stays.
+    assert len(shared) == 1
+    assert not Path(shared.pop()).exists()
+
+
+def test_each_trial_of_the_site_is_in_one_stage_of_those_on_sqlite(script: Any) -> None:
+    stages = script("stages")
+    ended, trainings, others = (
+        next(stage for stage in stages.STAGES if stage.name == name).commands[0]
+        for name in ("trainings-ended", "trainings", "sqlite")
+    )
+    marks = trainings[trainings.index("-m") + 1]
+    assert (marks in ended, f"not {marks}" in others) == (True, True)
+    assert set(stages.SITE) <= set(trainings)
+    assert set(stages.SITE) <= set(others)
+    assert {word for word in ended if word.endswith(".py")} == set(stages.ENDED)
+    assert {word.removeprefix("--ignore=") for word in trainings if "ignore" in word} == set(stages.ENDED)
+    assert all((Path(__file__).parents[2] / path).is_file() for path in stages.ENDED)
+    assert not any("ignore" in word for word in others)
 
 
 def test_an_unknown_stage_is_wrong_use(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,11 +154,13 @@ def test_a_persons_own_settings_stay_out_of_the_tests(
     monkeypatch.setenv("DATABASE_URL", "postgresql://prod/prod")
     monkeypatch.setenv("DJANGO_SECRET_KEY", "private")
     monkeypatch.setenv("TUNIX_TEST_DATA", "/srv/data")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("TUNIX_TEST_POSTGRES_URL", "postgresql://test/test")
     stages = {stage.name: stage for stage in script("stages").STAGES}
     on_sqlite = script("gate").stage_environment(stages["sqlite"], tmp_path)
     assert "DATABASE_URL" not in on_sqlite
     assert "DJANGO_SECRET_KEY" not in on_sqlite
+    assert "PYTHONDONTWRITEBYTECODE" not in on_sqlite
     assert on_sqlite["TUNIX_TEST_DATA"] == "/srv/data"
     for name in ("postgres", "faults-on-postgres"):
         on_postgres = script("gate").stage_environment(stages[name], tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from runs.base_models import views
 from runs.base_models.tests.support import import_tiny, run_from
 from runs.models import BaseModel, ModelImport
 from training import bases
@@ -43,7 +44,7 @@ def test_the_list_tells_what_each_model_is_and_which_runs_used_it(look, tmp_path
 
 
 def test_the_list_asks_as_few_questions_however_many_models_there_are(
-    look, tmp_path, django_assert_max_num_queries
+    look, tmp_path, monkeypatch, django_assert_max_num_queries
 ):
     row = import_tiny(tmp_path)
     facts = {field.name: getattr(row, field.name) for field in row._meta.fields if field.name != "id"}
@@ -51,6 +52,10 @@ def test_the_list_asks_as_few_questions_however_many_models_there_are(
         BaseModel.objects.create(**{**facts, "name": f"m{number}", "content_hash": f"{number:064x}"})
     with django_assert_max_num_queries(9):
         look("/models/")
+    monkeypatch.setattr(views, "LISTED", 10)
+    text = look("/models/")
+    assert "The newest 10 are shown" in text
+    assert text.count("/models/m") == 10
 
 
 def test_the_page_of_a_model_shows_all_that_is_known(look, tmp_path):

@@ -7,11 +7,13 @@ from django.conf import settings
 from django_q.management.commands.qcluster import Command as Qcluster
 
 from runs.worker import WorkerProcess
+from tunix_site.commands import TunixCommand
 from tunix_site.errors import UserError
 
 
 class Command(Qcluster):  # type: ignore[misc]  # django-q2 has no types
     help = __doc__
+    requires_system_checks = TunixCommand.requires_system_checks
 
     def handle(self, *args: Any, **options: Any) -> None:
         """A bare cluster would serve no device and notice no lost run; so that is a whole worker."""

@@ -200,6 +200,16 @@ def test_checkpoints_tell_what_they_cost_and_what_became_of_them(page, finished,
     assert "removed</span> 2026-01-02" in gone
 
 
+def test_checkpoints_tell_how_they_are_exported_and_adapters_too(page, finished):
+    command = f"python manage.py export_model {finished.pk} --checkpoint latest --format"
+    assert f"{command} hf -o exports/run-{finished.pk}<" in page(finished, "checkpoints/")
+    assert f"{command} adapter" not in page(finished, "checkpoints/")
+    Run.objects.filter(pk=finished.pk).update(config={**finished.config, "method": "qlora"})
+    assert f"{command} adapter -o exports/run-{finished.pk}-adapter<" in page(finished, "checkpoints/")
+    Checkpoint.objects.update(removed_at="2026-01-02T03:04:05Z")
+    assert "export_model" not in page(finished, "checkpoints/")
+
+
 def test_what_one_may_do_to_checkpoints_follows_ones_right(client, operator, page, finished):
     assert 'name="action"' not in page(finished, "checkpoints/")
     client.force_login(operator)

@@ -159,14 +159,14 @@ def test_no_space_comes_between_the_prompt_and_what_is_learnt(tmp_path):
     for shape in ("base-pieces", "base-mistral", "tinyllama", "mistral"):
         form = load(tmp_path / shape, shape)
         ids, size = form.trace(TraceExample("", "a question", (), "think"), "trace")
-        assert form.encoder.text_of(ids[size]).startswith("#")
+        assert form.encoder.piece(ids[size]).startswith("#")
         assert form.encoder.decode(ids).endswith(
             "a question\n#think</s>"
         ) or "\n#think</s>" in form.encoder.decode(ids)
 
 
 def end_of(form):
-    return form.encoder.text_of(form.ends[0])
+    return form.encoder.piece(form.ends[0])
 
 
 def test_generation_blocks_that_are_no_single_suffix_are_refused(tmp_path):

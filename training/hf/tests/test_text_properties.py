@@ -1,5 +1,7 @@
 """What must hold of every trace, whatever it says: prefix, round trip, streaming, special tokens."""
 
+import re
+
 import pytest
 
 pytest.importorskip("tokenizers")
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.examples import TraceExample
+from training.hf.encoder import longest_of
 from training.hf.tests.support import load
 from training.hf.text import HfForm
 from training.text_form import BYTES
@@ -108,3 +111,18 @@ def test_without_a_template_the_text_is_that_of_training_from_scratch():
         bytes_ids, bytes_size = BYTES.trace(example, target)
         assert form.decode(mine[:size]) == BYTES.decode(bytes_ids[:bytes_size])
         assert form.decode(mine[size:]) == BYTES.decode(bytes_ids[bytes_size:])
+
+
+def test_the_pieces_of_a_text_are_its_characters_each_with_the_last_of_its_tokens():
+    for shape in ("base-bytes", "base-pieces", "gemma"):
+        form = next(form for (name, _), form in FORMS.items() if name == shape)
+        ids = form.encoder.encode("é🦜 a\n b")
+        pieces = form.encoder.pieces(ids)
+        assert "".join(piece for piece in pieces if piece != "\ufffd").strip() == "é🦜 a\n b"
+        assert pieces.count("\ufffd") >= 3
+
+
+@given(st.sets(st.text("ab|<>.", min_size=1, max_size=4), min_size=1), st.text("ab|<>.", max_size=20))
+def test_many_texts_are_found_as_by_a_list_that_begins_with_the_longest(texts, text):
+    listed = "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+    assert re.findall(longest_of(texts), text) == re.findall(listed, text)

@@ -1,6 +1,7 @@
 """Ids that end and fill, what the hash covers, and files that cannot be used."""
 
 import json
+import string
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ pytest.importorskip("tokenizers")
 
 from training.errors import ConfigError
 from training.examples import TraceExample
-from training.hf.tests.support import byte_level, load, write_model
+from training.hf.tests.support import byte_level, load, pieces, write_model
 from training.hf.text import load_text_form
 from training.rendering import render
 
@@ -39,7 +40,7 @@ def test_a_pad_token_that_is_also_an_end_is_not_used(tmp_path):
     assert load(tmp_path, tokenizer_config__json=config).pad == 367
     generation = {"eos_token_id": [369, 367]}
     form = load(tmp_path, tokenizer_config__json=config, generation_config__json=generation)
-    assert form.encoder.text_of(form.pad) == "<|fim_pad|>"
+    assert form.encoder.piece(form.pad) == "<|fim_pad|>"
 
 
 def test_without_a_pad_token_one_that_nothing_uses_is_taken(tmp_path):
@@ -49,7 +50,7 @@ def test_without_a_pad_token_one_that_nothing_uses_is_taken(tmp_path):
     for number, token in enumerate(content["added_tokens"]):
         token["id"] = content["added_tokens"][0]["id"] + number
     form = load(tmp_path, tokenizer__json=json.dumps(content))
-    assert form.encoder.text_of(form.pad) == "<|reserved_7|>"
+    assert form.encoder.piece(form.pad) == "<|reserved_7|>"
     content["added_tokens"] = [
         token for token in content["added_tokens"] if token["content"] in ("<|im_start|>", "<|im_end|>")
     ]
@@ -59,6 +60,20 @@ def test_without_a_pad_token_one_that_nothing_uses_is_taken(tmp_path):
     assert (form.pad, form.vocab_size) == (369, 370)
     with pytest.raises(ConfigError, match="no token can fill the rest of a row"):
         load(tmp_path, tokenizer__json=json.dumps(content), config__json={"vocab_size": 369})
+
+
+def test_the_unknown_token_fills_rows_only_where_no_text_can_give_it(tmp_path):
+    assert load(tmp_path / "1", "tinyllama", config__json={"vocab_size": 700}).pad == 0
+    content = json.loads(pieces("tinyllama"))
+    content["model"]["byte_fallback"] = False
+    content["decoder"]["decoders"].pop(1)
+    vocabulary = content["model"]["vocab"]
+    missing = [character for character in string.printable if character not in vocabulary]
+    vocabulary |= {character: 800 + at for at, character in enumerate(missing)}
+    form = load(
+        tmp_path / "2", "base-pieces", tokenizer__json=json.dumps(content), config__json={"vocab_size": 1000}
+    )
+    assert form.pad != 0
 
 
 def test_ids_without_a_row_are_refused_unless_nothing_needs_them(tmp_path):

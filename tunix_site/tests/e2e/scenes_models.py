@@ -45,11 +45,11 @@ def huge_model_pages(folder: Path, words: str) -> dict[str, str]:
     texts = {"licence": words[:100], "licence_text": f"{words}\n" * 300}
     wild = {**texts, "source": words[:300], "revision": "f" * 100}
     BaseModel.objects.filter(pk=row.pk).update(**wild)
-    for number in range(210):
+    for number in range(25):
         BaseModel.objects.create(
             **{**facts, **wild, "content_hash": f"{number:064x}", "parameters": 10**12, "size_bytes": 10**13}
         )
-    for number in range(60):
+    for number in range(55):
         run_from(row, method="lora" if number % 2 else "full")
     ModelImport.objects.create(repository="o" * 90 + "/" + "r" * 90, status="failed", error=words * 10)
     return {"models-many": "/models/", "model-wild": row.get_absolute_url()}

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from runs.base_models.tests.preview_support import base_model
 from runs.pages.tests.support import finished_run, forked_run, running_run, written_run
 from runs.playground.tests.support import put
 from runs.tests.support import make_run, release_device
@@ -112,6 +113,8 @@ def test_every_page_with_data(site, audit, tmp_path):
         }
     )
     look.look(scenes.dataset_pages(old, new))
+    base_model()
+    look.look({"model-preview": "/models/tiny-chat/preview/?reasoning=think&system_prompt=Be+kind."})
     look.look(board_pages())
     look.look(model_pages(tmp_path))
     look.page.context.clear_cookies()
@@ -125,6 +128,8 @@ def test_every_page_of_an_empty_site(audit):
     look.look(LISTS | ADMIN)
     draft = make_run()
     look.look(scenes.run_pages(draft))
+    base_model()
+    look.look({"model-preview": "/models/tiny-chat/preview/"})
     look.look(
         {
             "list-no-match": "/runs/?q=name:nowhere",
@@ -148,6 +153,8 @@ def test_every_page_of_what_failed(site, audit, tmp_path):
     look.look({"import": f"/datasets/imports/{refused.pk}/"})
     look.look({"evaluate-form": f"/runs/{failed.pk}/evaluate/"})
     look.look(failed_model_pages(tmp_path))
+    base_model("refused", chat_template__jinja="{% for %}")
+    look.look({"model-preview": "/models/refused/preview/"})
     look.page.goto(f"/runs/{failed.pk}/")
     look.page.get_by_role("button", name="Delete…").click()
     look.page.get_by_role("button", name="Delete").wait_for()
@@ -185,6 +192,8 @@ def test_every_page_of_a_huge_site(audit, tmp_path):
         }
     )
     look.look(scenes.dataset_pages(faulty, faulty))
+    base_model(shape="tinyllama")
+    look.look({"model-preview": "/models/tiny-chat/preview/?dataset=faulty-v1&trace=3"})
     look.look(board_pages(scenes.WILD[:200], runs=60))
     look.look(huge_model_pages(tmp_path, scenes.WILD))
 

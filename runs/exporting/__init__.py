@@ -1,0 +1,1 @@
+"""Checkpoints written down for other programs: what is asked, the process that does it, the model card."""
