@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from runs.exporting.child import ExportFailedError, run_child
-from runs.exporting.tests.support import add_checkpoint, trained_run, write_checkpoint
+from runs.exporting.tests.support import add_checkpoint, trained_run
 from runs.states import Kind
 from runs.tests.support import make_run, with_jax
 
@@ -24,6 +24,8 @@ def export_model(*words):
 
 @with_jax
 def test_a_checkpoint_goes_out_in_a_process_without_secrets(tmp_path, monkeypatch):
+    from training.hf.tests.checkpoints import write_checkpoint
+
     monkeypatch.setenv("DATABASE_URL", "sqlite:////nowhere/that/a/process/could/open")
     run = trained_run(config={"sequence_length": 96, "ema_decay": 0.9, "attention": "cudnn"})
     step_dir, parameters = write_checkpoint(tmp_path / "ck", sequence_length=96, ema_decay=0.9)
