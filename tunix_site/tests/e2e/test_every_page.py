@@ -31,6 +31,7 @@ NO_PAGES = {
     "runs:reproduce",
     "runs:stop-generation",
     "runs:aliases",
+    "models:finetune",
     "datasets:cancel_import",
     "datasets:confirm_import",
     "datasets:make_report",
