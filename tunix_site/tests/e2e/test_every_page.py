@@ -40,7 +40,6 @@ NO_PAGES = {
     "recipes:train",
     "models:import",
     "models:delete",
-    "models:finetune",
 }
 # Two pages are the same whatever the site holds.
 SAME = {"admin": "/admin/", "api-docs": "/api/docs"}
