@@ -6,11 +6,11 @@ moments, each a sum of what must exist at once:
 
 - the loss: what the forward pass kept, and the logits of one chunk of tokens with their slopes;
 - the backward pass: what the forward pass kept, the gradients, and the work of one block;
-- the optimizer: the gradients, on a CPU new moments beside the old ones too.
+- the optimizer: the gradients, beside which everything is changed in place.
 
 The factors were fitted to updates that XLA compiled for a CPU (benchmarks/memory_estimates.py). For a GPU the
 same arrays are assumed in the type of its products, with three things that no GPU has confirmed: that the
-optimizer works in place, that codes of 4 bits are unpacked a matrix at a time, and the margin.
+optimizer works in place there too, that codes of 4 bits are unpacked a matrix at a time, and the margin.
 """
 
 import math
@@ -276,9 +276,7 @@ class _Update:
         }
 
     def _optimizer(self, trained: int) -> dict[str, int]:
-        # Compiled for a CPU, new moments lie beside the old ones until it is known that they are finite.
-        beside = {"adamw": 2, "adafactor": 1, "lion": 1, "muon": 2, "sgd": 1}[self.config.optimizer]
-        return {"gradients": trained, "new moments": 0 if self.gpu else beside * trained}
+        return {"gradients": trained}
 
 
 def _ours(tensor: Tensor) -> tuple[int, ...]:
