@@ -1,6 +1,6 @@
 """An update whose loss or gradient is not finite changes nothing but the counters.
 
-The decision is taken on the device, so that no update waits for the host to look.
+The decision is taken within the compiled update, so that the loop never waits for it.
 """
 
 from collections.abc import Callable
