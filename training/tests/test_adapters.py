@@ -231,6 +231,9 @@ def test_a_checkpoint_of_adapters_goes_with_its_own_base_and_form_alone(root, ba
     told = config.model_copy(update={"reasoning": "think"})
     with pytest.raises(CheckpointError, match="another tokenizer"):
         restore_params(step_dir, assembly=assemble(told, cpu()))
+    alike = write_base(root, dtype="BF16")
+    with pytest.raises(CheckpointError, match="Adapters mean nothing beside other weights"):
+        restore_params(step_dir, assembly=assemble(config.model_copy(update={"model": alike}), cpu()))
     other = config.model_copy(update={"model": "tiny@" + "0" * 12})
     with pytest.raises(ConfigError, match=r"is not on this machine\. Import it with"):
         assemble(other, cpu())
