@@ -1,14 +1,13 @@
 """The committed fixtures as arrays, and folders and bases made of them."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.bases import BaseRecord, FileFacts, content_hash, reference
 from training.hf.tests.folders import FAMILIES, FIXTURES, Stored, fixture_config, model_folder
+from training.hf.tests.registering import register
 
 __all__ = ["FAMILIES", "fixture_config"]
 
@@ -66,22 +65,13 @@ def write_base(
     """Write a fixture as a base model below `root`, with further text files. Returns what recipes call it."""
     draft = root / "draft"
     write_model(draft, family, dtype=dtype, shards=shards, files=files)
-    facts = {
-        path.name: FileFacts(size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in draft.iterdir()
-    }
-    record = BaseRecord(
+    return register(
+        draft,
+        root,
         name=f"tiny-{family}",
         source=f"someone/tiny-{family}",
         revision="0123456789abcdef",
-        family=fixture_config(family)["model_type"],
         parameters=sum(tensor.size for tensor in tensors_of(family).values()),
         dtype=NAMES[dtype],
         licence="apache-2.0",
-        files=facts,
-        content_hash=content_hash(facts),
-        imported_at=0.0,
     )
-    (draft / "tunix_model.json").write_text(record.model_dump_json())
-    draft.rename(root / record.content_hash)
-    return reference(record.name, record.content_hash)

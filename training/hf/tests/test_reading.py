@@ -11,7 +11,7 @@ pytest.importorskip("safetensors")
 
 import numpy as np
 
-from training.bases import BaseRecord, FileFacts
+from training.bases import FileFacts
 from training.errors import ConfigError
 from training.hf.choosing import INDEX
 from training.hf.families import model_config_from_hf
@@ -19,6 +19,7 @@ from training.hf.files import inspect_folder
 from training.hf.names import tensors_of as names_of
 from training.hf.reading import stream
 from training.hf.tests.arrays import FAMILIES, fixture_config, tensors_of, write_model
+from training.hf.tests.registering import write_record
 
 SHAPE = model_config_from_hf(fixture_config("qwen3"))
 
@@ -171,21 +172,12 @@ def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path):
 def test_a_file_of_another_size_than_recorded_is_refused(tmp_path):
     write_model(tmp_path, "qwen3")
     size = (tmp_path / "model.safetensors").stat().st_size
-    sha = "0" * 64
-
-    def record(files):
-        told = BaseRecord(
-            name="tiny", source="here", family="qwen3", parameters=1, dtype="float32", files=files,
-            content_hash=sha, imported_at=0.0,
-        )  # fmt: skip
-        (tmp_path / "tunix_model.json").write_text(told.model_dump_json())
-
-    record({"model.safetensors": FileFacts(size=size, sha256=sha)})
+    write_record(tmp_path)
     assert len(list(stream(tmp_path, SHAPE))) == len(names_of(SHAPE))
-    record({"model.safetensors": FileFacts(size=size + 1, sha256=sha)})
+    write_record(tmp_path, files={"model.safetensors": FileFacts(size=size + 1, sha256="0" * 64)})
     with pytest.raises(ConfigError, match=f"has {size:,} bytes; it had {size + 1:,} bytes when"):
         stream(tmp_path, SHAPE)
-    record({})
+    write_record(tmp_path, files={})
     with pytest.raises(ConfigError, match="added later"):
         stream(tmp_path, SHAPE)
 
