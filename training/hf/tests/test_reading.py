@@ -7,7 +7,6 @@ import sys
 import pytest
 
 pytest.importorskip("ml_dtypes")
-pytest.importorskip("safetensors")
 
 import numpy as np
 
@@ -179,6 +178,13 @@ def test_a_file_of_another_size_than_recorded_is_refused(tmp_path):
         stream(tmp_path, SHAPE)
     write_record(tmp_path, files={})
     with pytest.raises(ConfigError, match="added later"):
+        stream(tmp_path, SHAPE)
+    write_record(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match=f"is missing; it had {size:,} bytes when"):
+        stream(tmp_path, SHAPE)
+    (tmp_path / "tunix_model.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"tunix_model\.json cannot be read .* Import the model anew"):
         stream(tmp_path, SHAPE)
 
 
