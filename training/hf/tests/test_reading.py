@@ -184,7 +184,7 @@ def test_a_file_of_another_size_than_recorded_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=f"is missing; it had {size:,} bytes when"):
         stream(tmp_path, SHAPE)
     (tmp_path / "tunix_model.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"tunix_model\.json cannot be read .* Import the model anew"):
+    with pytest.raises(ConfigError, match=r"(?s)tunix_model\.json cannot be read .* Import the model anew"):
         stream(tmp_path, SHAPE)
 
 
