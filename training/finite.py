@@ -3,6 +3,7 @@
 The decision is taken on the device, so that no update waits for the host to look.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,10 +19,14 @@ def all_finite(*values: jax.Array) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(value)) for value in values]))
 
 
-def select[Tree: Any](sound: jax.Array, new: Tree, old: Tree) -> Tree:
-    """Return ``new`` where ``sound``, else ``old`` with its very bits; both are alike in structure."""
-    chosen: Tree = jax.tree.map(lambda after, before: jnp.where(sound, after, before), new, old)
-    return chosen
+def change_if[Tree: Any](sound: jax.Array, change: Callable[[Tree], Tree], state: Tree) -> Tree:
+    """Return ``change(state)`` where ``sound``, else ``state`` with its very bits; both are alike in structure.
+
+    A branch instead of a choice between two results: the new state can take the memory of the old one, where
+    a choice needs both at once, and each number passes through memory once.
+    """
+    changed: Tree = jax.lax.cond(sound, change, lambda old: old, state)
+    return changed
 
 
 def count(sound: jax.Array, skipped: jax.Array, in_row: jax.Array) -> tuple[jax.Array, jax.Array]:

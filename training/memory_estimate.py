@@ -6,11 +6,11 @@ moments, each a sum of what must exist at once:
 
 - the loss: what the forward pass kept, and the logits of one chunk of tokens with their slopes;
 - the backward pass: what the forward pass kept, the gradients, and the work of one block;
-- the optimizer: the gradients, on a CPU new moments beside the old ones too.
+- the optimizer: the gradients, beside which everything is changed in place.
 
 The factors were fitted to updates that XLA compiled for a CPU (benchmarks/memory_estimates.py). For a GPU the
 same arrays are assumed in the type of its products, with three things that no GPU has confirmed: that the
-optimizer works in place, that codes of 4 bits are unpacked a matrix at a time, and the margin.
+optimizer works in place there too, that codes of 4 bits are unpacked a matrix at a time, and the margin.
 """
 
 import math
@@ -24,14 +24,12 @@ from training.config import TrainConfig
 from training.hf.names import Tensor, tensors_of
 from training.loss_chunks import loss_chunk
 from training.model_config import ModelConfig
+from training.optimizer_bytes import FP32, optimizer_bytes
 
 Attention = Literal["fused", "dense"]
 
-FP32: Final = 4
 # Numbers along the inputs of a matrix that share one scale under nf4, as in training.adapters.
 _NF4_BLOCK: Final = 64
-# Adafactor keeps rows and columns of matrices whose smaller side is at least this (optax's default).
-_FACTORED_FROM: Final = 128
 # Code, the driver's context, workspaces of libraries, and gaps between arrays: a guess for GPUs.
 _MARGIN_BYTES: Final = 512 * 2**20
 _MARGIN_SHARE: Final = 0.05
@@ -278,39 +276,7 @@ class _Update:
         }
 
     def _optimizer(self, trained: int) -> dict[str, int]:
-        # Compiled for a CPU, new moments lie beside the old ones until it is known that they are finite.
-        beside = {"adamw": 2, "adafactor": 1, "lion": 1, "muon": 2, "sgd": 1}[self.config.optimizer]
-        return {"gradients": trained, "new moments": 0 if self.gpu else beside * trained}
-
-
-def optimizer_bytes(
-    leaves: list[tuple[int, ...]], kernels: list[tuple[int, ...]], config: TrainConfig
-) -> int:
-    """Count the state of an update rule for trained arrays; ``kernels`` are those that muon takes.
-
-    Counters of a few bytes are left out.
-    """
-    numbers = sum(map(math.prod, leaves))
-    match config.optimizer:
-        case "adamw":
-            return 2 * numbers * FP32
-        case "muon":
-            # One momentum for the matrices, two moments for the rest.
-            return (2 * numbers - sum(map(math.prod, kernels))) * FP32
-        case "adafactor":
-            return sum(map(_factored, leaves)) * FP32
-        case "lion" | "sgd":
-            return numbers * FP32
-
-
-def _factored(shape: tuple[int, ...]) -> int:
-    """Numbers that Adafactor keeps of an array (Shazeer and Stern, arXiv 1804.04235)."""
-    sides = sorted(shape)
-    if len(sides) < 2 or sides[-2] < _FACTORED_FROM:
-        # The places of rows and columns hold one number each.
-        return math.prod(shape) + 2
-    whole = math.prod(shape)
-    return whole // sides[-1] + whole // sides[-2] + 1
+        return {"gradients": trained}
 
 
 def _ours(tensor: Tensor) -> tuple[int, ...]:

@@ -120,15 +120,17 @@ def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Updat
         with jax.named_scope("optimizer"):
             norm = optax.tree.norm(gradients)
             rate = assembly.schedule(state.step)
-            directions, optimizer = assembly.optimizer.update(gradients, state.optimizer, state.params)
-            params = optax.apply_updates(state.params, optax.tree.scale(rate, directions))
-            average = state.average
-            if average is not None:
-                average = averaging.update(average, params, config.ema_decay)
+
+            def change(trained: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+                params, optimizer, average = trained
+                directions, optimizer = assembly.optimizer.update(gradients, optimizer, params)
+                params = optax.apply_updates(params, optax.tree.scale(rate, directions))
+                if average is not None:
+                    average = averaging.update(average, params, config.ema_decay)
+                return params, optimizer, average
+
             sound = finite.all_finite(sums.objective, norm)
-            changed = finite.select(
-                sound, (params, optimizer, average), (state.params, state.optimizer, state.average)
-            )
+            changed = finite.change_if(sound, change, (state.params, state.optimizer, state.average))
         skipped, in_row = finite.count(sound, state.skipped, state.skipped_in_row)
         report = (sums.loss, sums.weight, norm, rate, skipped, in_row)
         metrics = jnp.stack([jnp.asarray(value, jnp.float32) for value in report])

@@ -78,6 +78,7 @@ def test_a_plan_fits_up_to_the_last_byte_and_where_nothing_is_known():
     assert plan(None).facts()["available"] is None
     assert plan(peak - 1).facts() == {
         "parameters": ARRAY,
+        "frozen": 0,
         "optimizer": ARRAY,
         "average": 0,
         "batch": ARRAY,

@@ -4,8 +4,9 @@ from training.config import TrainConfig
 from training.hf.families import model_config_from_hf
 from training.hf.names import tensors_of
 from training.hf.tests.published import PUBLISHED
-from training.memory_estimate import estimate, optimizer_bytes, texts_that_fit, writing_bytes
+from training.memory_estimate import estimate, texts_that_fit, writing_bytes
 from training.model_config import PRESETS, parameter_count
+from training.optimizer_bytes import optimizer_bytes
 
 GIB = 2**30
 BASE = "base@" + "0" * 12

@@ -38,14 +38,16 @@ def board_pages(name: str = "", *, runs: int = 14) -> dict[str, str]:
         "run-names": reverse("runs:checkpoints", args=[run.pk]),
         "pairs": f"{reverse('evaluation_pairs:compare')}?ids={first.pk},{second.pk}",
         "pairs-tab": reverse("runs:evaluations", args=[first.run_id]),
+        "before-after": reverse("runs:detail", args=[first.run_id]),
     }
 
 
 def two_evaluations(name: str = "", *, prompts: int = 12) -> tuple[Evaluation, Evaluation]:
-    """Two evaluations of one training that share all prompts but two."""
-    attempt = start(make_run(dataset=make_dataset(), name=name or "compared"))
+    """Two evaluations of one training that share all prompts but two, the first before its first update."""
+    config = {"evaluate_first": True}
+    attempt = start(make_run(dataset=make_dataset(), name=name or "compared", config=config))
     words = [f"{number}+{number * 3 % 7} {name}".strip() for number in range(prompts)]
-    first = record(attempt, 10, [graded(one, "0" if number % 3 else "9") for number, one in enumerate(words)])
+    first = record(attempt, 0, [graded(one, "0" if number % 3 else "9") for number, one in enumerate(words)])
     later = [graded(one, "0" if number % 4 else name or "8") for number, one in enumerate(words[1:])]
     second = record(attempt, 20, [*later, graded(f"another {name}")])
     finish(attempt)

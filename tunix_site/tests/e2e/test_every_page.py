@@ -31,6 +31,7 @@ NO_PAGES = {
     "runs:reproduce",
     "runs:stop-generation",
     "runs:aliases",
+    "models:finetune",
     "datasets:cancel_import",
     "datasets:confirm_import",
     "datasets:make_report",
@@ -39,7 +40,6 @@ NO_PAGES = {
     "recipes:train",
     "models:import",
     "models:delete",
-    "models:finetune",
 }
 # Two pages are the same whatever the site holds.
 SAME = {"admin": "/admin/", "api-docs": "/api/docs"}
