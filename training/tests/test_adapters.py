@@ -220,6 +220,16 @@ def test_adapters_on_one_base_share_its_weights(base, tmp_path, cache_dir):
     assert all(one[name] is other[name] for name in one)
 
 
+def test_weights_that_changed_on_the_disk_are_refused_to_the_bit(root):
+    name = write_base(root, "qwen2", dtype="F16")
+    path = bases.find_base(name).folder / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match="other content than when the model was imported"):
+        first_state(assemble(adapted(name), cpu()))
+
+
 def test_all_weights_of_a_base_are_trained_from_its_own(base):
     assembly = assemble(adapted(base, method="full"), cpu())
     state = first_state(assembly)
