@@ -6,7 +6,8 @@ moments, each a sum of what must exist at once:
 
 - the loss: what the forward pass kept, and the logits of one chunk of tokens with their slopes;
 - the backward pass: what the forward pass kept, the gradients, and the work of one block;
-- the optimizer: the gradients, beside which everything is changed in place.
+- the optimizer: the gradients, beside which everything is changed in place; Adafactor and Muon first make the
+  whole change.
 
 The factors were fitted to updates that XLA compiled for a CPU (benchmarks/memory_estimates.py). For a GPU the
 same arrays are assumed in the type of its products, with three things that no GPU has confirmed: that the
@@ -271,12 +272,15 @@ class _Update:
             "gradients": trained,
             "their sum over micro-batches": trained if parts > 1 else 0,
             "gradient of the output matrix": self.table * self.width if full else 0,
+            "gradient of the embedding": self.table * FP32 if full else 0,
             "matrices in the type of products": self._copies(),
             "unpacked codes": self.unpacked,
         }
 
     def _optimizer(self, trained: int) -> dict[str, int]:
-        return {"gradients": trained}
+        # These two look at a whole change before any of it is made.
+        kept = self.config.optimizer in {"adafactor", "muon"}
+        return {"gradients": trained, "the change": trained if kept else 0}
 
 
 def _ours(tensor: Tensor) -> tuple[int, ...]:

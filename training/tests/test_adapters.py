@@ -1,6 +1,9 @@
 """Fine-tuning a base model: what is trained, what stays, and the same bits after an interruption."""
 
 import itertools
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from training.adapters import merge, quantize, targets
 from training.assembly import assemble, first_state, part
 from training.checkpoint_store import restore, restore_params
 from training.checkpoints import newest_sound_step_dir, read_metadata
+from training.data import batch_indices
 from training.decoding import make_decoding
 from training.device import select_device
 from training.errors import CheckpointError, ConfigError
@@ -27,7 +31,8 @@ from training.leaves import named_leaves
 from training.linear import restored
 from training.planning import Planner
 from training.serving import Models
-from training.tests.support import StopAfter, chain_examples, fast_config, run_training
+from training.step import to_device
+from training.tests.support import MemoryRecorder, chain_examples, fast_config, run_training
 
 FP32 = jnp.dtype(jnp.float32)
 
@@ -80,38 +85,63 @@ def test_adapters_add_nothing_at_first_and_only_they_are_trained(base, method):
     assert float(jnp.mean(jnp.abs(found - expected))) < (1e-5 if method == "lora" else 0.05)
 
 
-def test_a_run_stopped_anywhere_goes_on_in_the_same_bits_and_leaves_its_base_alone(base, tmp_path, cache_dir):
-    config = adapted(
-        base,
-        method="qlora",
-        steps=8,
-        lora_dropout=0.2,
-        ema_decay=0.9,
-        eval_every_steps=4,
-        evaluate_first=True,
+HARD = {
+    "method": "qlora", "steps": 8, "lora_dropout": 0.2, "ema_decay": 0.9, "eval_every_steps": 4,
+    "evaluate_first": True, "save_every_steps": 2,
+}  # fmt: skip
+
+
+class Killed(MemoryRecorder):
+    """Kills its own process in the middle of an update after a checkpoint that is complete."""
+
+    def should_stop(self):
+        if any(one.step == 4 for one in self.checkpoints) and self.phases[-1][0] == "training":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+
+def train_until_killed(root, base, place, cache_dir):
+    bases.use_root(lambda: root)
+    run_training(
+        adapted(base, **HARD), place, cache_dir, recorder=Killed(), test_count=8, metadata={"run_id": 3}
     )
-    facts = {"run_id": 3}
-    before = leaf_hashes(first_state(assemble(config, cpu())).frozen)
+
+
+def test_a_run_that_was_killed_goes_on_in_the_same_bits(root, base, tmp_path, cache_dir):
+    config, facts = adapted(base, **HARD), {"run_id": 3}
     whole, told = run_training(config, tmp_path / "whole", cache_dir, test_count=8, metadata=facts)
     assert [one.step for one in told.evaluations] == [0, 4, 8]
     assert [one.n for one in told.evaluations] == [8, 4, 8]
-    first = StopAfter(3)
-    run_training(config, tmp_path / "cut", cache_dir, recorder=first, test_count=8, metadata=facts)
+    arguments = (root, base, tmp_path / "cut", cache_dir)
+    child = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=arguments)
+    child.start()
+    child.join(240)
+    assert child.exitcode == -signal.SIGKILL
+    cut = newest(tmp_path / "cut")
+    assert int(cut.name) < 8
     resumed, _ = run_training(
-        config,
-        tmp_path / "cut",
-        cache_dir,
-        resume_from=newest(tmp_path / "cut"),
-        test_count=8,
-        metadata=facts,
+        config, tmp_path / "cut", cache_dir, resume_from=cut, test_count=8, metadata=facts
     )
     assert resumed.params_hash == whole.params_hash
-    state = restore(newest(tmp_path / "cut"), assembly=assemble(config, cpu()))
-    assert leaf_hashes(state.frozen) == before
-    assert params_hash(state.params) == whole.params_hash
     stored = read_metadata(newest(tmp_path / "cut"))
     assert stored["base"]["content_hash"].startswith(base.partition("@")[2])
     assert all("lora" in name for name in stored["arrays"] if name.startswith("params"))
+    state = restore(newest(tmp_path / "cut"), assembly=assemble(config, cpu()))
+    assert params_hash(state.params) == whole.params_hash
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_updates_leave_every_bit_of_the_base_alone(base, optimizer):
+    config = adapted(base, method="qlora", optimizer=optimizer)
+    rows = _rows(config)
+    engine = Planner(config, rows, cpu()).engine(MemoryRecorder(), step=0)
+    state = first_state(engine.assembly)
+    frozen, trained = leaf_hashes(state.frozen), leaf_hashes(state.params)
+    for number in range(3):
+        batch = rows.batch(batch_indices(rows=len(rows), batch_size=4, seed=0, step=number))
+        state, _ = engine.step(state, to_device(batch, cpu()))
+    assert leaf_hashes(state.frozen) == frozen
+    assert all(now != trained[name] for name, now in leaf_hashes(state.params).items())
 
 
 def test_layers_in_a_scan_begin_with_the_same_numbers(base):
