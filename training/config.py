@@ -202,8 +202,8 @@ class TrainConfig(BaseModel):
             )
         if self.method != "full" and self.optimizer == "muon":
             raise ValueError(
-                f"optimizer=muon takes matrices of the blocks, which method={self.method} leaves as they are; "
-                "take adamw, adafactor, lion or sgd, or method=full"
+                f"optimizer=muon takes matrices of the blocks, which method={self.method} leaves as they "
+                "are; take adamw, adafactor, lion or sgd, or method=full"
             )
         check_targets(self.lora_targets)
         return self
