@@ -114,8 +114,8 @@ class BeforeAfter:
         room = self.before.decoding.get("max_new_tokens")
         within = f" within {room} tokens" if room else ""
         return (
-            f"As a rule an answer counts only in the form that is asked for and in a text that ended by itself"
-            f"{within}: a low share before may say that the model answers otherwise or at greater length, "
+            "As a rule an answer counts only in the form that is asked for and in a text that ended by "
+            f"itself{within}: a low share before may say that the model answers otherwise or at greater length, "
             "not that it cannot solve them."
         )
 
