@@ -115,8 +115,8 @@ class BeforeAfter:
         within = f" within {room} tokens" if room else ""
         return (
             "As a rule an answer counts only in the form that is asked for and in a text that ended by "
-            f"itself{within}: a low share before may say that the model answers otherwise or at greater length, "
-            "not that it cannot solve them."
+            f"itself{within}: a low share before may say that the model answers otherwise or at greater "
+            "length, not that it cannot solve them."
         )
 
     @property
