@@ -1,11 +1,7 @@
 """Fine-tuning a base model: what is trained, what stays, and the same bits after an interruption."""
 
-import hashlib
 import itertools
-import json
-import string
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,59 +14,28 @@ import numpy as np
 from training import bases
 from training.adapters import merge, quantize, targets
 from training.assembly import assemble, first_state, part
-from training.bases import RECORD_NAME, BaseRecord, FileFacts
 from training.checkpoint_store import restore, restore_params
 from training.checkpoints import newest_sound_step_dir, read_metadata
 from training.decoding import make_decoding
 from training.device import select_device
 from training.errors import CheckpointError, ConfigError
 from training.hashing import leaf_hashes, params_hash
+from training.hf.tests.characters import character_files
 from training.hf.tests.folders import FAMILIES, model_folder
+from training.hf.tests.registering import register
 from training.leaves import named_leaves
 from training.linear import restored
 from training.planning import Planner
 from training.serving import Models
 from training.tests.support import StopAfter, chain_examples, fast_config, run_training
 
-# Each character an id of its own, after the ids that fill and end: as many as the fixtures' tables have rows.
-CHARACTERS = "0123456789+-*=#\n ?<>/\\\"'.,:_&HFPS" + string.ascii_lowercase
-ALPHABET = ["<pad>", "<end>", *CHARACTERS]
 FP32 = jnp.dtype(jnp.float32)
 
 
 def write_base(root: Path, family: str = "qwen3", *, name: str = "tiny", **options) -> str:
     """Write a fixture's model as a base model under ``root``; returns how a recipe names it."""
-    vocabulary = {piece: number for number, piece in enumerate(ALPHABET)}
-    added = [
-        {"id": number, "content": piece, "special": True, "single_word": False, "lstrip": False,
-         "rstrip": False, "normalized": False}
-        for number, piece in enumerate(ALPHABET[:2])
-    ]  # fmt: skip
-    tokenizer: dict[str, Any] = {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
-        "pre_tokenizer": None, "post_processor": None, "decoder": {"type": "Fuse"},
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "?", "dropout": None,
-                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False,
-                  "byte_fallback": False, "ignore_merges": False},
-    }  # fmt: skip
-    texts = {
-        "tokenizer.json": json.dumps(tokenizer),
-        "tokenizer_config.json": json.dumps({"eos_token": "<end>", "pad_token": "<pad>"}),
-    }
-    folder = model_folder(root / f"new-{name}-{family}", family, files=texts, **options)
-    files = {
-        path.name: FileFacts(size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in folder.iterdir()
-    }
-    whole = bases.content_hash(files)
-    record = BaseRecord(
-        name=name, source="a fixture", family=family, parameters=1, dtype="F32", files=files,
-        content_hash=whole, imported_at=0,
-    )  # fmt: skip
-    (folder / RECORD_NAME).write_text(record.model_dump_json())
-    if not (root / whole).exists():
-        folder.rename(root / whole)
-    return bases.reference(name, whole)
+    folder = model_folder(root / f"new-{name}-{family}", family, files=character_files(), **options)
+    return register(folder, root, name=name)
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +194,9 @@ def test_a_checkpoint_of_adapters_goes_with_its_own_base_and_form_alone(root, ba
     told = config.model_copy(update={"reasoning": "think"})
     with pytest.raises(CheckpointError, match="another tokenizer"):
         restore_params(step_dir, assembly=assemble(told, cpu()))
+    alike = write_base(root, dtype="BF16")
+    with pytest.raises(CheckpointError, match="Adapters mean nothing beside other weights"):
+        restore_params(step_dir, assembly=assemble(config.model_copy(update={"model": alike}), cpu()))
     other = config.model_copy(update={"model": "tiny@" + "0" * 12})
     with pytest.raises(ConfigError, match=r"is not on this machine\. Import it with"):
         assemble(other, cpu())
@@ -248,6 +216,16 @@ def test_adapters_on_one_base_share_its_weights(base, tmp_path, cache_dir):
     one, other = (named_leaves(part(each.params, each.config)[1]) for each in models._loaded.values())
     assert one.keys() == other.keys()
     assert all(one[name] is other[name] for name in one)
+
+
+def test_weights_that_changed_on_the_disk_are_refused_to_the_bit(root):
+    name = write_base(root, "qwen2", dtype="F16")
+    path = bases.find_base(name).folder / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match="other content than when the model was imported"):
+        first_state(assemble(adapted(name), cpu()))
 
 
 def test_all_weights_of_a_base_are_trained_from_its_own(base):

@@ -6,7 +6,6 @@ import os
 import pytest
 
 pytest.importorskip("ml_dtypes")
-pytest.importorskip("safetensors")
 
 import numpy as np
 

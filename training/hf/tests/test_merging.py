@@ -4,7 +4,6 @@ import pytest
 
 pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
-pytest.importorskip("safetensors")
 
 from dataclasses import replace
 
