@@ -15,7 +15,6 @@ optimizer works in place there too, that codes of 4 bits are unpacked a matrix a
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +25,7 @@ from training.hf.names import Tensor, tensors_of
 from training.loss_chunks import loss_chunk
 from training.model_config import ModelConfig
 from training.optimizer_bytes import FP32, optimizer_bytes
+from training.targeting import is_target
 
 Attention = Literal["fused", "dense"]
 
@@ -174,9 +174,8 @@ class _Update:
     def _is_target(self, tensor: Tensor) -> bool:
         if not _is_block_kernel(tensor):
             return False
-        wanted = self.config.lora_targets
         name = tensor.theirs.removeprefix("model.").removesuffix(".weight")
-        return wanted == "all-linear" or re.search(wanted, name) is not None
+        return is_target(self.config.lora_targets, name)
 
     def _frozen_bytes(self, tensor: Tensor) -> int:
         """Bytes of a frozen tensor: matrices in the type of products or in few bits, the rest fp32."""

@@ -92,13 +92,13 @@ def write_export(
 
 
 def facts_of(config: TrainConfig, base: Base) -> adapters.AdapterFacts:
-    """Say what the adapter of a recipe is, and what it goes with."""
+    """Say what the adapter of a recipe is, and what it goes with where others can find that."""
     return adapters.AdapterFacts(
         rank=config.lora_rank,
         alpha=config.lora_alpha,
         dropout=config.lora_dropout,
-        base=base.record.source,
-        revision=base.record.revision,
+        base=base.record.source if base.record.is_on_hub else "",
+        revision=base.record.revision if base.record.is_on_hub else "",
     )
 
 
