@@ -7,7 +7,7 @@ moments, each a sum of what must exist at once:
 - the loss: what the forward pass kept, and the logits of one chunk of tokens with their slopes;
 - the backward pass: what the forward pass kept, the gradients, and the work of one block;
 - the optimizer: the gradients, beside which everything is changed in place; Adafactor and Muon first make the
-  whole change.
+  whole change of a matrix, on a CPU of all.
 
 The factors were fitted to updates that XLA compiled for a CPU (benchmarks/memory_estimates.py). For a GPU the
 same arrays are assumed in the type of its products, with three things that no GPU has confirmed: that the
@@ -277,9 +277,11 @@ class _Update:
         }
 
     def _optimizer(self, trained: int) -> dict[str, int]:
-        # These two look at a whole change before any of it is made.
-        kept = self.config.optimizer in {"adafactor", "muon"}
-        return {"gradients": trained, "the change": trained if kept else 0}
+        if self.config.optimizer not in {"adafactor", "muon"}:
+            return {"gradients": trained}
+        # They look at the whole change of a matrix before it is made; a CPU's program keeps those of all.
+        change = max(map(math.prod, self.trained_leaves)) * FP32 if self.gpu else trained
+        return {"gradients": trained, "the change": change}
 
 
 def _ours(tensor: Tensor) -> tuple[int, ...]:
