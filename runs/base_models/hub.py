@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from runs.base_models import hub_files
+from runs.base_models.copying import Progressed, quietly
 from runs.base_models.hub_errors import explained, library
 from runs.base_models.naming import is_repository
 from runs.base_models.places import DOWNLOADS, as_size, check_room, ready_root
-from runs.base_models.placing import Progressed, quietly
 from training.errors import ConfigError
 from training.hf.choosing import CARD, INDEX, choose_files
 from training.hf.files import MAX_CONFIG, compare, read_index, read_small, shape_of

@@ -1,6 +1,7 @@
 """Base models with their rows: imported from a folder, and found again where only the folder is known."""
 
 import logging
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from runs.base_models.copying import Progressed, quietly
 from runs.base_models.naming import check_name, suggest_name
 from runs.base_models.places import ready_root
-from runs.base_models.placing import Origin, Progressed, place_folder, quietly, read_record
+from runs.base_models.placing import Origin, place_folder, read_record
 from runs.models import BaseModel
 from runs.services import Actor
 from training.bases import BaseRecord
@@ -48,7 +50,8 @@ def import_folder(
         UserError: when there is no room for it or its files cannot be read.
     """
     folder = folder.resolve() if origin is None else folder
-    origin = origin or Origin(folder.name)
+    # A name of other bytes than UTF-8 can neither be written down nor shown.
+    origin = origin or Origin(os.fsencode(folder.name).decode("utf-8", "replace"))
     # Before anything is copied.
     called = check_name(name) if name else suggest_name(origin.source)
 

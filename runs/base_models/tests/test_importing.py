@@ -1,13 +1,14 @@
 """Rows of base models: written once a content, found by name and hash, kept while runs name them."""
 
 import hashlib
+import os
 import shutil
 
 import pytest
 
 from runs.base_models.deleting import delete_base
 from runs.base_models.importing import import_folder, scan
-from runs.base_models.licences import chat_template, read_told
+from runs.base_models.licences import read_told
 from runs.base_models.naming import check_name, is_repository, suggest_name
 from runs.base_models.selectors import find_row, runs_by_base
 from runs.base_models.tests.support import FILES, import_tiny, run_from
@@ -141,12 +142,34 @@ def test_the_licence_stands_in_the_cards_front_matter(tmp_path, card, licence):
              '{"name": "default", "template": "d"}]}'},
             "d",
         ),
-        ({"tokenizer_config.json": '{"chat_template": 5}'}, ""),
         ({}, ""),
     ],
 )  # fmt: skip
 def test_the_chat_template_is_found_where_it_may_stand(tmp_path, files, template):
-    assert chat_template(model_folder(tmp_path, files=files)) == template
+    hashed = hashlib.sha256(template.encode()).hexdigest() if template else ""
+    assert read_told(model_folder(tmp_path, files=files)).chat_template_hash == hashed
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("5", r"chat_template of tokenizer_config\.json must be a text"),
+        ('[{"name": "rag", "template": "r"}]', r"names the chat templates rag, and none is the default one"),
+        (r'"a \ud83d b"', r"tokenizer_config\.json holds half of a surrogate pair \(\\ud83d\)"),
+    ],
+)
+def test_a_template_that_no_training_could_use_is_refused(tmp_path, template, said):
+    config = {"tokenizer_config.json": f'{{"chat_template": {template}}}'}
+    with pytest.raises(InvalidInputError, match=f"odd cannot be imported.*{said}"):
+        import_folder(model_folder(tmp_path / "odd", files=config))
+    assert not BaseModel.objects.exists()
+
+
+def test_a_folder_whose_name_is_no_utf8_can_be_imported(tmp_path):
+    place = model_folder(tmp_path / os.fsdecode(b"m\xfcller"))
+    row = import_folder(place).row
+    assert (row.source, row.name) == ("m\N{REPLACEMENT CHARACTER}ller", "m-ller")
+    assert bases.find_base(row.reference).record.source == row.source
 
 
 class TestDeleting:

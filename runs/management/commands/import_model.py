@@ -7,12 +7,12 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from runs.base_models.copying import Progressed
 from runs.base_models.from_hub import import_repository
 from runs.base_models.hub import Hub
 from runs.base_models.importing import Imported, import_folder, scan
 from runs.base_models.naming import is_repository
 from runs.base_models.places import as_size
-from runs.base_models.placing import Progressed
 from tunix_site.commands import TunixCommand, add_flag
 from tunix_site.errors import InvalidInputError
 
