@@ -33,7 +33,7 @@ def require_free(target: Path, *, overwrite: bool) -> None:
     if not _is_marked(target) or any(one.is_dir() for one in target.iterdir()):
         raise ExportError(
             f"{target} is no folder that export_model wrote (its {README_NAME} lacks the line {MARK}, or "
-            "there are folders in it), so --overwrite leaves it alone: choose another one, or delete it yourself."
+            "there are folders in it), so --overwrite leaves it alone: choose another one, or delete it."
         )
 
 
