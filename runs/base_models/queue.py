@@ -109,7 +109,7 @@ def run_queued_import(import_id: int) -> None:
         raise
     else:
         size = imported.row.size_bytes
-        said = f"Mended, for they were damaged: {', '.join(imported.mended)}." if imported.mended else ""
+        said = f"Mended what was damaged: {', '.join(imported.mended)}." if imported.mended else ""
         notes = imported.notes if imported.created else [said or "It was here already.", *imported.notes]
         _end(
             row,

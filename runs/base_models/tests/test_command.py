@@ -66,7 +66,7 @@ def test_damage_is_found_by_reading_all_and_mended_by_importing_again(folder, ca
     assert refused.value.returncode == 1
     assert json.loads(capsys.readouterr().out)["damaged"] == {row.reference: ["tokenizer.json"]}
     call_command("import_model", str(folder))
-    assert "was here. Mended, for they were damaged: tokenizer.json." in capsys.readouterr().out
+    assert "was here. Mended what was damaged: tokenizer.json." in capsys.readouterr().out
     assert file.read_text() == "{}"
     file.unlink()
     with pytest.raises(CommandError, match="damaged"):

@@ -103,8 +103,8 @@ class Command(TunixCommand):
             if self.as_json:
                 self.stdout.write(json.dumps(result))
             raise CommandError(
-                f"{len(damaged)} of {count} base models are damaged. Import each again from where it came from: "
-                "that mends it.",
+                f"{len(damaged)} of {count} base models are damaged. Import each again from where it came "
+                "from: that mends it.",
                 returncode=1,
             )
         return result
@@ -115,9 +115,7 @@ class Command(TunixCommand):
             size = f"{row.parameters:,} parameters, {as_size(row.size_bytes)} in {row.dtype}"
             self.say(f"Imported {row.reference}: {row.family}, {size}.")
         elif imported.mended:
-            self.say(
-                f"{row.reference} was here. Mended, for they were damaged: {', '.join(imported.mended)}."
-            )
+            self.say(f"{row.reference} was here. Mended what was damaged: {', '.join(imported.mended)}.")
         else:
             self.say(f"{row.reference} is here already with this content. Nothing changed.")
         for note in imported.notes:
