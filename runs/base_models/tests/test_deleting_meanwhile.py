@@ -31,7 +31,9 @@ def test_a_run_whose_transaction_is_open_still_keeps_its_base(tmp_path):
     config = make_config({"model": row.reference})
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            run = create_run(kind=Kind.TRAIN, config=config, device=Device("cpu"), dataset=None, total_steps=1)
+            run = create_run(
+                kind=Kind.TRAIN, config=config, device=Device("cpu"), dataset=None, total_steps=1
+            )
             deletion = pool.submit(delete, row)
             wait_until(lambda: not place.exists(), what="the deletion to set the files aside")
             assert not deletion.done()
