@@ -64,14 +64,23 @@ class BaseRecord(BaseModel):
     chat_template_hash: str = ""
     imported_at: float
 
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether others find it under the name of its source; else that is a folder's name."""
+        return "/" in self.source
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base model on this machine: its folder, its record, and its shape in our own terms."""
+    """A base model on this machine: its folder, its record, and its shape in our own terms.
+
+    ``positions`` is how many places of a text it was made for, None where its config does not say.
+    """
 
     folder: Path
     record: BaseRecord
     shape: ModelConfig
+    positions: int | None = None
 
     @property
     def reference(self) -> str:
@@ -187,7 +196,9 @@ def _read(folder: Path, changed: int) -> Base:  # noqa: ARG001 (a changed record
         raise ConfigError(
             f"The base model in {folder.name[:PREFIX]} cannot be read ({error}). Import it anew."
         ) from error
-    return Base(folder, record, model_config_from_hf(config))
+    positions = config.get("max_position_embeddings")
+    known = isinstance(positions, int) and not isinstance(positions, bool) and positions > 0
+    return Base(folder, record, model_config_from_hf(config), positions if known else None)
 
 
 def model_shape(model: str) -> ModelConfig:

@@ -14,8 +14,7 @@ from runs.states import Kind
 from training import bases
 from training.config import make_config
 from training.errors import ConfigError, ExportError
-from training.hf.formats import Format, require_possible
-from training.hf.shards import MAX_SHARD_BYTES
+from training.hf.formats import MAX_SHARD_BYTES, Format, require_possible
 from training.hf.target import require_free
 from tunix_site.errors import ConflictError, InvalidInputError
 

@@ -17,7 +17,7 @@ FREE = (
     "training.model_config",
     "training.hf.families",
     "training.hf.formats",
-    "training.hf.shards",
+    "training.hf.recorded",
     "training.hf.target",
     "training.tokenizer",
     "training.checkpoints",

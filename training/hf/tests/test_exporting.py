@@ -1,11 +1,11 @@
 """A model goes out as a folder that has all that other programs want, and nothing that they do not."""
 
 import json
+import os
 
 import pytest
 
 pytest.importorskip("ml_dtypes")
-pytest.importorskip("safetensors")
 
 import numpy as np
 
@@ -124,6 +124,19 @@ def test_an_adapter_goes_out_alone(tmp_path, models):
     assert {key: array.tobytes() for key, array in read.items()} == {
         key: array.tobytes() for key, array in leaves.items()
     }
+
+
+def test_an_adapter_of_a_base_out_of_a_folder_names_none(tmp_path, models):
+    name = write_base(models, "llama")
+    record = find_base(name).folder / "tunix_model.json"
+    told = json.loads(record.read_text())
+    assert find_base(name).record.is_on_hub
+    record.write_text(json.dumps({**told, "source": "tiny-llama", "revision": ""}))
+    os.utime(record, ns=(1, 1))
+    config = make_config({"model": name, "method": "lora", "lora_rank": 2})
+    write_export(Asked("adapter", tmp_path / "out", ""), config, adapters(find_base(name).shape))
+    written = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (written["base_model_name_or_path"], written["revision"]) == (None, None)
 
 
 def test_a_model_from_scratch_brings_its_config_and_tokenizer(tmp_path):
