@@ -4,18 +4,13 @@ import hashlib
 import importlib
 import os
 import shutil
-from functools import partial
-from pathlib import Path
 
 import pytest
 from django.apps import apps
 
-from runs.base_models.deleting import delete_base
 from runs.base_models.importing import import_folder, scan
 from runs.base_models.licences import read_told
 from runs.base_models.naming import check_name, is_repository, suggest_name
-from runs.base_models.places import sweep
-from runs.base_models.placing import place_folder
 from runs.base_models.selectors import Users, find_row, runs_by_base, runs_of
 from runs.base_models.tests.support import FILES, import_tiny, run_from
 from runs.creating import create_run
@@ -26,7 +21,7 @@ from runs.tests.support import make_run
 from training import bases
 from training.config import make_config
 from training.hf.tests.folders import model_folder
-from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, UserError
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -201,130 +196,3 @@ def test_the_list_of_models_reads_no_recipes_however_many_runs_there_are(tmp_pat
         found = runs_by_base(rows)
     assert "config" not in asked[0]["sql"]
     assert found[rows[1].content_hash] == Users(4, runs[:4:-1])
-
-
-class TestDeleting:
-    def test_row_and_files_go_and_it_is_written_down(self, tmp_path, administrator):
-        row = import_tiny(tmp_path)
-        place = bases.root() / row.content_hash
-        assert delete_base(row, actor=administrator) == row.size_bytes
-        assert not place.exists()
-        assert not BaseModel.objects.exists()
-        assert AuditEvent.objects.get(action="model.delete").detail["reference"] == row.reference
-        assert [one.name for one in bases.root().iterdir()] == [".lock"]
-
-    def test_it_stays_while_a_run_names_it(self, tmp_path):
-        row, other = import_tiny(tmp_path), import_tiny(tmp_path, "other", dtype="BF16")
-        runs = [run_from(row) for _ in range(2)]
-        make_run()
-        with pytest.raises(ConflictError, match=rf"what run {runs[1].pk}, run {runs[0].pk} were made from"):
-            delete_base(row)
-        assert row.is_here
-        assert list(runs_of(row)) == runs[::-1]
-        more = [run_from(row, model=f"mini@{row.content_hash[:8]}") for _ in range(2)]
-        found = runs_by_base([row, other])
-        assert found == {row.content_hash: Users(4, [*more[::-1], runs[1]]), other.content_hash: Users()}
-        delete_base(other)
-
-    def test_a_run_that_names_it_by_more_digits_counts_too(self, tmp_path):
-        row = import_tiny(tmp_path)
-        run_from(row, model=f"mini@{row.content_hash}")
-        with pytest.raises(ConflictError):
-            delete_base(row)
-
-    def test_where_the_row_cannot_go_the_files_come_back(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-
-        def fail(*_args, **_kwargs):
-            # As any import does at its beginning.
-            sweep(bases.root())
-            raise RuntimeError("the database went away")
-
-        monkeypatch.setattr("runs.base_models.deleting.record_audit", fail)
-        with pytest.raises(RuntimeError):
-            delete_base(row)
-        assert bases.find_base(row.reference).folder.is_dir()
-
-    def test_a_run_that_is_written_meanwhile_is_refused_or_keeps_it(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-        config = make_config({"model": row.reference})
-        make = partial(
-            create_run, kind=Kind.TRAIN, config=config, device=Device("cpu"), dataset=None, total_steps=1
-        )
-        rename = Path.rename
-
-        def then_make(path, target):
-            moved = rename(path, target)
-            if path.name == row.content_hash:
-                with pytest.raises(InvalidInputError, match="is not on this machine"):
-                    make()
-            return moved
-
-        monkeypatch.setattr(Path, "rename", then_make)
-        delete_base(row)
-        assert not Run.objects.exists()
-
-    def test_a_model_that_vanishes_before_a_run_is_written_makes_no_run(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-        config = make_config({"model": row.reference})
-
-        def find(_grader):
-            delete_base(row)
-
-        monkeypatch.setattr("runs.creating.find_grader", find)
-        with pytest.raises(InvalidInputError, match="is not on this machine"):
-            create_run(kind=Kind.TRAIN, config=config, device=Device("cpu"), dataset=None, total_steps=1)
-        assert not Run.objects.exists()
-
-    def test_a_model_that_vanishes_before_its_row_is_written_gets_none(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-
-        def then_delete(*args, **more):
-            placed = place_folder(*args, **more)
-            delete_base(row)
-            return placed
-
-        monkeypatch.setattr("runs.base_models.importing.place_folder", then_delete)
-        with pytest.raises(ConflictError, match="was deleted while it was imported"):
-            import_folder(tmp_path / "mini")
-        assert not BaseModel.objects.exists()
-
-    def test_what_was_imported_again_meanwhile_stays(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-        rename = Path.rename
-
-        def then_import(path, target):
-            moved = rename(path, target)
-            if path.name == row.content_hash and target.name.startswith(".deleted-"):
-                import_folder(tmp_path / "mini")
-            return moved
-
-        monkeypatch.setattr(Path, "rename", then_import)
-        with pytest.raises(ConflictError, match="was imported again just now"):
-            delete_base(row)
-        assert BaseModel.objects.get().is_here
-        assert {one.name for one in bases.root().iterdir()} == {".lock", row.content_hash}
-
-    def test_a_second_deletion_finds_nothing(self, tmp_path):
-        row = import_tiny(tmp_path)
-        again = BaseModel.objects.get()
-        delete_base(row)
-        with pytest.raises(NotFoundError, match="deleted already"):
-            delete_base(again)
-        assert AuditEvent.objects.filter(action="model.delete").count() == 1
-
-    def test_a_folder_that_is_gone_already_does_not_matter(self, tmp_path):
-        row = import_tiny(tmp_path)
-        shutil.rmtree(bases.root() / row.content_hash)
-        assert delete_base(row) == 0
-
-    def test_a_folder_that_cannot_be_moved_keeps_the_row(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-
-        def fail(*_args):
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("pathlib.Path.rename", fail)
-        with pytest.raises(UserError, match="is still there"):
-            delete_base(row)
-        assert BaseModel.objects.filter(pk=row.pk).exists()
