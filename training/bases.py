@@ -23,6 +23,8 @@ RECORD_NAME: Final = "tunix_model.json"
 RECORD_VERSION: Final = 1
 # Digits of a content hash that a recipe writes behind the name.
 PREFIX: Final = 12
+# So many are enough where people write one.
+FEWEST: Final = 8
 NAME_PATTERN: Final = r"[a-z0-9][a-z0-9._-]{0,79}"
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -122,9 +124,9 @@ def find_base(model: str) -> Base:
         ConfigError: when it is written wrongly or does not lie here, saying how to get it.
     """
     name, _, prefix = model.partition("@")
-    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(r"[0-9a-f]{8,64}", prefix):
+    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(rf"[0-9a-f]{{{FEWEST},64}}", prefix):
         raise ConfigError(
-            f"model {model!r}: a base model is written NAME@HASH with at least 8 digits of its hash."
+            f"model {model!r}: a base model is written NAME@HASH with at least {FEWEST} digits of its hash."
         )
     found = sorted(folder for folder in root().glob(f"{prefix}*") if (folder / RECORD_NAME).is_file())
     if len(found) != 1:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from runs.base_models.deleting import delete_base
 from runs.base_models.forms import ImportForm
 from runs.base_models.places import as_size
-from runs.base_models.selectors import find_row, list_bases, runs_by_base
+from runs.base_models.selectors import find_row, list_bases, runs_by_base, runs_of
 from runs.base_models.views_finetune import finetune_context
 from runs.models import BaseModel, ModelImport
 from training import bases
@@ -88,14 +88,14 @@ def _imports() -> list[ModelImport]:
 def detail(request: HttpRequest, address: str) -> HttpResponse:
     """Show everything known of a base model."""
     row = _row(address)
-    runs = runs_by_base([row])[row.content_hash]
+    runs = runs_of(row)
     base, damage = _base(row)
     context = {
         "row": row,
         "shape": base.shape if base else None,
         "damage": damage,
-        "runs": runs[:RUNS_SHOWN],
-        "run_count": len(runs),
+        "runs": list(runs.only("id", "name", "kind", "status", "config")[:RUNS_SHOWN]),
+        "run_count": runs.count(),
         "others": list(list_bases().filter(name=row.name).exclude(pk=row.pk)[:10]),
         "may_operate": covers(user_scope(request.user), "operate"),
         "may_delete": covers(user_scope(request.user), "admin"),

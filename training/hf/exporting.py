@@ -21,11 +21,10 @@ from training.hf.outgoing import adapter_of, outgoing
 from training.hf.reading import read_place
 from training.hf.recorded import inspect_model
 from training.hf.scratch import generation_config, llama_config, tokenizer_files
-from training.hf.target import new_folder
+from training.hf.target import MARK, README_NAME, new_folder
 from training.hf.writing import Stored, write_weights
 from training.model_config import ModelConfig, preset
 
-README_NAME: Final = "README.md"
 # What a base's folder has that an export writes anew, or that means only that folder.
 _NOT_COPIED: Final = (README_NAME, RECORD_NAME, INDEX)
 
@@ -161,5 +160,5 @@ def _write_own_files(folder: Path, shape: ModelConfig, config: TrainConfig) -> N
 
 
 def _finish(folder: Path, asked: Asked) -> list[str]:
-    (folder / README_NAME).write_text(asked.card, "utf-8")
+    (folder / README_NAME).write_text(f"{asked.card.rstrip()}\n\n{MARK}\n", "utf-8")
     return sorted(path.name for path in folder.iterdir())

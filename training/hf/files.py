@@ -84,7 +84,7 @@ def inspect_folder(folder: Path) -> FolderFacts:
         dtype=counts.most_common(1)[0][0],
         places={name: place for name, place in stored.items() if name not in spare},
         spare={name: stored[name] for name in spare},
-        files=(*weights, *chosen.companions),
+        files=(*weights, *chosen.companions, *(one for one in chosen.licences if (folder / one).is_file())),
         weight_bytes=sum(place.size for place in stored.values()),
     )
 

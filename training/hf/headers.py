@@ -7,6 +7,7 @@ the tensors' bytes without gaps (https://github.com/huggingface/safetensors).
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _OTHERS: Final = frozenset(
     | {"F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4", "F6_E2M3", "F6_E3M2", "C64"}
 )
 _LARGEST: Final = 2**63 - 1
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +96,22 @@ def read_json(raw: bytes, name: str) -> dict[str, Any]:
         raise ValueError(f"{constant} is not JSON")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            names = [key for key, _ in pairs]
-            twice = next(key for key in made if names.count(key) > 1)
-            raise ValueError(f"{twice[:100]!r} is there twice")
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                raise ValueError(f"{key[:100]!r} is there twice")
+            made[key] = value
         return made
 
     try:
         value = json.loads(raw.decode(), parse_constant=refuse, object_pairs_hook=once)
+        if _HALF.search(raw):
+            # What stands for no character can neither be written to a file nor kept by a database.
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{name} holds half of a surrogate pair (\\ud800 to \\udfff), which is no text. Correct it."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} holds no sound JSON: {str(error)[:300]}.") from error
     if not isinstance(value, dict):

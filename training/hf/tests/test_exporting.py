@@ -18,6 +18,7 @@ from training.hf.exporting import Asked, write_export
 from training.hf.formats import require_possible
 from training.hf.names import tensors_of as names_of
 from training.hf.reading import stream
+from training.hf.target import MARK
 from training.hf.tests.arrays import FAMILIES, write_base
 from training.model_config import preset
 
@@ -71,7 +72,7 @@ def test_a_tuned_base_that_changed_nothing_is_that_base(tmp_path, models, family
     assert contents(tmp_path / "out", base.shape) == contents(base.folder, base.shape)
     for file in ["config.json", *FILES.keys() - {"README.md"}]:
         assert (tmp_path / "out" / file).read_bytes() == (base.folder / file).read_bytes()
-    assert (tmp_path / "out" / "README.md").read_text() == "the card"
+    assert (tmp_path / "out" / "README.md").read_text() == f"the card\n\n{MARK}\n"
     assert "tunix_model.json" not in names
 
 

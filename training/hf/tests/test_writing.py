@@ -21,7 +21,7 @@ from training.hf.files import inspect_folder
 from training.hf.headers import read_header
 from training.hf.outgoing import outgoing
 from training.hf.reading import stream
-from training.hf.target import new_folder
+from training.hf.target import MARK, README_NAME, new_folder
 from training.hf.tests.arrays import FAMILIES, fixture_config, write_model
 from training.hf.writing import Stored, write_file, write_weights
 
@@ -136,7 +136,7 @@ class TestTheTarget:
         target = tmp_path / "out"
         target.mkdir()
         (target / "config.json").write_text("old")
-        (target / "old.txt").write_text("old")
+        (target / README_NAME).write_text(f"# A card\n\n{MARK}\n")
         with pytest.raises(ExportError, match=r"not empty.*--overwrite"), new_folder(target):
             pass
         with pytest.raises(KeyError), new_folder(target, overwrite=True):
@@ -149,11 +149,19 @@ class TestTheTarget:
 
     def test_only_an_earlier_export_is_overwritten(self, tmp_path):
         (tmp_path / "thesis.tex").write_text("years of work")
-        with pytest.raises(ExportError, match="does not look like"), new_folder(tmp_path, overwrite=True):
-            pass
-        (tmp_path / "config.json").write_text("{}")
+        for name, text in {"config.json": "{}", README_NAME: f"On {MARK}"}.items():
+            (tmp_path / name).write_text(text)
+            with (
+                pytest.raises(ExportError, match="is no folder that"),
+                new_folder(tmp_path, overwrite=True),
+            ):
+                pass
+        (tmp_path / README_NAME).write_text(MARK)
         (tmp_path / "photos").mkdir()
-        with pytest.raises(ExportError, match="does not look like"), new_folder(tmp_path, overwrite=True):
+        with (
+            pytest.raises(ExportError, match="is no folder that"),
+            new_folder(tmp_path, overwrite=True),
+        ):
             pass
         with pytest.raises(ExportError, match="no folder"), new_folder(tmp_path / "thesis.tex"):
             pass
