@@ -43,7 +43,7 @@ def test_it_says_what_came_of_it_and_how_to_go_on(folder, capsys):
     out = capsys.readouterr().out
     reference = BaseModel.objects.get().reference
     assert f"Imported {reference}: llama, 28,384 parameters, 0.1 MiB in F32." in out
-    assert f"manage.py train --model {reference} --dataset KEY" in out
+    assert f"manage.py finetune {reference} --dataset KEY --evaluate-base" in out
 
 
 def test_what_lies_in_the_artifacts_is_taken_up(folder, capsys):

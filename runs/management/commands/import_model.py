@@ -121,7 +121,7 @@ class Command(TunixCommand):
         for note in imported.notes:
             self.say(f"Note: {note}")
         if row.tokenizer_hash:
-            self.say(f"Train from it: manage.py train --model {row.reference} --dataset KEY")
+            self.say(f"Fine-tune it: manage.py finetune {row.reference} --dataset KEY --evaluate-base")
         return {
             "name": row.name,
             "reference": row.reference,
