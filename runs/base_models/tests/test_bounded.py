@@ -36,7 +36,7 @@ def test_a_process_says_what_the_form_itself_does_and_is_asked_once(monkeypatch)
     assert bounded.count_tokens(config, "how many?") == len(form.prompt("how many?"))
     text = "<think>\none\ntwo\n</think>\n\n2"
     assert bounded.parser(config)(text) == form.parse(text)
-    monkeypatch.setattr(bounded.subprocess, "run", None)
+    monkeypatch.setattr("subprocess.run", None)
     assert bounded.count_tokens(config, "how many?") == len(form.prompt("how many?"))
     assert bounded.parser(config)(text).steps == ("one", "two")
     assert bounded.count_tokens(make_config({}), "ab") == 3
@@ -53,6 +53,13 @@ def test_the_process_knows_no_secret(monkeypatch):
     for name in ("DATABASE_URL", "DJANGO_SECRET_KEY", "HF_TOKEN", "PGPASSWORD", "DJANGO_SETTINGS_MODULE"):
         monkeypatch.setenv(name, "secret")
     assert "secret" not in bounded._environment().values()
+
+
+def test_what_stops_a_template_is_said():
+    base = base_model(chat_template__jinja="{{ '%(a)30000000d' % {'a': 1} }}")
+    with pytest.raises(ConfigError, match="its chat template fails: it formats a text to a great width"):
+        bounded.count_tokens(recipe(base), "x")
+    assert bounded.parser(recipe(base)) is parse_completion
 
 
 def test_memory_is_bounded(monkeypatch):
