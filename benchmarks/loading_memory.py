@@ -64,7 +64,7 @@ def write_checkpoint(folder: Path, megabytes: float, shards: int) -> int:
     def fetch(one: Stored) -> np.ndarray:
         raw = draw.integers(0, 2**16, one.shape, np.uint16)
         # Without the highest bit of the exponent there is neither infinity nor NaN.
-        return (raw & 0xBFFF).view(numpy_type("BF16", where=one.name))
+        return (raw & 0xBFFF).view(numpy_type("BF16"))
 
     write_weights(folder, tensors, fetch, max_shard_bytes=-(-size // shards))
     return size

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from datasets_app.models import Dataset
+from runs.base_models.keeping import keep_base
 from runs.devices import Device
 from runs.journal import storable
 from runs.listing.summaries import parameters_of
@@ -59,6 +60,7 @@ def create_run(
         raise InvalidInputError(f"The name has {len(name)} characters; at most {MAX_NAME} are kept.")
     root = checkpoint_root or Path(settings.TUNIX_ARTIFACTS_DIR) / "checkpoints"
     with transaction.atomic():
+        keep_base(config.model)
         run = Run.objects.create(
             kind=kind,
             name=storable(name),

@@ -12,6 +12,7 @@ from runs.services import Actor
 from runs.states import Kind
 from training.config import TrainConfig, make_config
 from training.errors import ConfigError
+from training.taking_up import fixed_fields
 from tunix_site.errors import ConflictError, InvalidInputError
 
 # What a run's params say about one start of it, or about what it was made from, is not handed on.
@@ -32,10 +33,15 @@ def fork_run(
         raise ConflictError(f"Run {run.pk} ({run.get_kind_display()}) is no training.")
     checkpoint = find_checkpoint(run=run, which=str(step))
     config = changed_config(run, changes)
-    if config.model != run.config["model"]:
+    before = changed_config(run, {})
+    if fixed := fixed_fields(before, config):
         raise InvalidInputError(
-            f"model: a checkpoint of {run.config['model']} cannot go on as {config.model}.",
-            hint="Clone the run to train another model from its first step.",
+            "; ".join(
+                f"{name}: a checkpoint of {getattr(before, name)} cannot go on as {getattr(config, name)}"
+                for name in fixed
+            )
+            + ".",
+            hint="Clone the run to train otherwise from its first step.",
         )
     if config.steps <= step:
         raise InvalidInputError(f"steps: {config.steps} leaves nothing to do after step {step}; set more.")

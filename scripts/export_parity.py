@@ -56,7 +56,8 @@ def _write_adapted(root: Path, family: str) -> None:
 
     found = next(path for path in (root / "models").iterdir() if _name_of(path) == f"tiny-{family}")
     name = bases.reference(f"tiny-{family}", found.name)
-    some = r"layers\.[02]\.(self_attn\.(q|o)_proj|mlp)"
+    parts = ("self_attn.q_proj", "self_attn.o_proj", "mlp")
+    some = "|".join(f"layers.{layer}.{part}" for layer in (0, 2) for part in parts)
     config = make_config(
         {
             "model": name,

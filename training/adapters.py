@@ -7,7 +7,6 @@ in PEFT's form see them as they see any other parameter.
 """
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,8 +19,8 @@ from training.errors import ConfigError
 from training.layers import Linear
 from training.linear import Quantized, restored
 from training.model import Transformer
+from training.targeting import ALL, is_target
 
-ALL: Final = "all-linear"
 # Numbers along the inputs that share one scale under nf4.
 BLOCK: Final = 64
 # Our projections by the names that Hugging Face gives them, in which targets are searched.
@@ -77,12 +76,11 @@ def targets(config: TrainConfig, layers: int) -> frozenset[str]:
     Raises:
         ConfigError: when there is none, naming what could be.
     """
-    pattern = re.compile("" if config.lora_targets == ALL else config.lora_targets)
     found = frozenset(
         f"{layer}.{ours}"
         for layer in range(layers)
         for ours, theirs in PROJECTIONS.items()
-        if pattern.search(f"layers.{layer}.{theirs}")
+        if is_target(config.lora_targets, f"layers.{layer}.{theirs}")
     )
     if not found:
         raise ConfigError(

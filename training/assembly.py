@@ -63,7 +63,7 @@ class Assembly:
     dtype: jnp.dtype
     attention: AttentionChoice
     graph: nnx.GraphDef[Transformer]
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformationExtraArgs
     schedule: optax.Schedule
 
     def model(self, params: Params) -> Transformer:

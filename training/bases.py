@@ -23,6 +23,8 @@ RECORD_NAME: Final = "tunix_model.json"
 RECORD_VERSION: Final = 1
 # Digits of a content hash that a recipe writes behind the name.
 PREFIX: Final = 12
+# So many are enough where people write one.
+FEWEST: Final = 8
 NAME_PATTERN: Final = r"[a-z0-9][a-z0-9._-]{0,79}"
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -62,14 +64,23 @@ class BaseRecord(BaseModel):
     chat_template_hash: str = ""
     imported_at: float
 
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether others find it under the name of its source; else that is a folder's name."""
+        return "/" in self.source
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base model on this machine: its folder, its record, and its shape in our own terms."""
+    """A base model on this machine: its folder, its record, and its shape in our own terms.
+
+    ``positions`` is how many places of a text it was made for, None where its config does not say.
+    """
 
     folder: Path
     record: BaseRecord
     shape: ModelConfig
+    positions: int | None = None
 
     @property
     def reference(self) -> str:
@@ -113,9 +124,9 @@ def find_base(model: str) -> Base:
         ConfigError: when it is written wrongly or does not lie here, saying how to get it.
     """
     name, _, prefix = model.partition("@")
-    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(r"[0-9a-f]{8,64}", prefix):
+    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(rf"[0-9a-f]{{{FEWEST},64}}", prefix):
         raise ConfigError(
-            f"model {model!r}: a base model is written NAME@HASH with at least 8 digits of its hash."
+            f"model {model!r}: a base model is written NAME@HASH with at least {FEWEST} digits of its hash."
         )
     found = sorted(folder for folder in root().glob(f"{prefix}*") if (folder / RECORD_NAME).is_file())
     if len(found) != 1:
@@ -185,7 +196,9 @@ def _read(folder: Path, changed: int) -> Base:  # noqa: ARG001 (a changed record
         raise ConfigError(
             f"The base model in {folder.name[:PREFIX]} cannot be read ({error}). Import it anew."
         ) from error
-    return Base(folder, record, model_config_from_hf(config))
+    positions = config.get("max_position_embeddings")
+    known = isinstance(positions, int) and not isinstance(positions, bool) and positions > 0
+    return Base(folder, record, model_config_from_hf(config), positions if known else None)
 
 
 def model_shape(model: str) -> ModelConfig:

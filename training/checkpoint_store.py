@@ -126,11 +126,26 @@ def require_fit(metadata: Mapping[str, Any], assembly: Assembly, *, where: str) 
             f"{where} was trained on another text form of traces (version "
             f"{metadata.get('rendering_version')}, here {RENDERING_VERSION}); train anew."
         )
+    if has_adapters(assembly.config):
+        _require_same_base(metadata, assembly, where=where)
     stored, wanted = metadata.get("model", {}), assembly.shape.model_dump(mode="json")
     if differing := _differences(stored, wanted):
         raise CheckpointError(
             f"{where} does not fit the model: {differing}. "
             "Choose the model that it was trained with, or start without it."
+        )
+
+
+def _require_same_base(metadata: Mapping[str, Any], assembly: Assembly, *, where: str) -> None:
+    """Refuse adapters beside other weights than those that they were trained with."""
+    base = find_base(assembly.config.model).record
+    stored = metadata.get("base", {})
+    if stored.get("content_hash") != base.content_hash:
+        raise CheckpointError(
+            f"{where} holds adapters of the base model {stored.get('name')} (content hash "
+            f"{str(stored.get('content_hash'))[:12]}…), and {base.name} here is another one "
+            f"({base.content_hash[:12]}…). Adapters mean nothing beside other weights: name their own base, "
+            "or begin anew."
         )
 
 

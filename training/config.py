@@ -3,7 +3,6 @@
 Imports no JAX, for the site reads it too.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from training.errors import ConfigError
 from training.model_config import PRESETS
+from training.targeting import check_targets
 
 MAX_INT = 2**31 - 1
 # Fields that change neither the parameters nor a training metric.
@@ -54,8 +54,8 @@ class TrainConfig(BaseModel):
     )
     lora_targets: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         "all-linear",
-        description="which projections get adapters: all-linear, or a regular expression that is searched "
-        "in names such as layers.0.self_attn.q_proj",
+        description="which projections get adapters: all-linear, or patterns with | between them that are "
+        "searched in names such as layers.0.self_attn.q_proj; * is any text, ? one character",
     )
     quantization: Literal["nf4", "int8"] = Field(
         "nf4", description="type of the frozen projections under method=qlora"
@@ -93,7 +93,9 @@ class TrainConfig(BaseModel):
     )
 
     optimizer: Literal["adamw", "adafactor", "lion", "muon", "sgd"] = Field(
-        "adamw", description="update rule; muon takes the matrices of the blocks and leaves the rest to adamw"
+        "adamw",
+        description="update rule; muon takes the matrices of the blocks and leaves the rest to adamw; it "
+        "does not go with adapters",
     )
     learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(1e-3, description="peak learning rate")
     schedule: Literal["constant", "cosine", "linear", "wsd"] = Field(
@@ -198,11 +200,12 @@ class TrainConfig(BaseModel):
                 f"method={self.method} trains adapters beside the weights of an imported base model, and "
                 f"{self.model} begins from nothing; import one with import_model, or take method=full"
             )
-        if self.lora_targets != "all-linear":
-            try:
-                re.compile(self.lora_targets)
-            except re.error as error:
-                raise ValueError(f"lora_targets is no regular expression: {error}") from error
+        if self.method != "full" and self.optimizer == "muon":
+            raise ValueError(
+                f"optimizer=muon takes matrices of the blocks, which method={self.method} leaves as they "
+                "are; take adamw, adafactor, lion or sgd, or method=full"
+            )
+        check_targets(self.lora_targets)
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """An update whose loss or gradient is not finite changes nothing but the counters.
 
-The decision is taken on the device, so that no update waits for the host to look.
+The decision is taken within the compiled update, so that the loop never waits for it.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def all_finite(*values: jax.Array) -> jax.Array:
 
 
 def change_if[Tree: Any](sound: jax.Array, change: Callable[[Tree], Tree], state: Tree) -> Tree:
-    """Return ``change(state)`` where ``sound``, else ``state`` with its very bits; both are alike in structure.
+    """Return ``change(state)`` where ``sound``, else ``state`` with its very bits; both are built alike.
 
     A branch instead of a choice between two results: the new state can take the memory of the old one, where
     a choice needs both at once, and each number passes through memory once.

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from training.bases import find_base, is_base
 from training.config import TrainConfig
 from training.errors import ConfigError
 from training.examples import TraceExample
@@ -57,6 +58,7 @@ def check(
     return [
         *_cut(config, rows, examples),
         *_dropped(config, rows),
+        *_positions(config),
         *_rate(config),
         *_batch(config, rows),
     ]
@@ -119,6 +121,20 @@ def _dropped(config: TrainConfig, rows: AnyRows) -> list[str]:
     message = (
         f"{dropped} of {total} training traces are left out: they are longer than "
         f"sequence_length={config.sequence_length} allows."
+    )
+    return [message]
+
+
+def _positions(config: TrainConfig) -> list[str]:
+    if not is_base(config.model):
+        return []
+    base = find_base(config.model)
+    if base.positions is None or config.sequence_length <= base.positions:
+        return []
+    message = (
+        f"sequence_length={config.sequence_length} is more than the {base.positions} positions that "
+        f"{base.reference} was made for (max_position_embeddings); in longer texts it reads and writes at "
+        "places that it has never seen."
     )
     return [message]
 

@@ -4,7 +4,7 @@ Parameters are fp32; products run in ``dtype``; norms and rotary angles are fp32
 Shapes are written B batch, T time, D width, N heads, K kv heads, H head size.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,9 @@ from training.linear import Quantized, Stored, frozen_matmul, matmul
 from training.model_config import ModelConfig
 from training.rope import Rotation, Rotations, rotate
 
+# What sets the keys of the projections apart from those of the block's own dropout.
+_ATTENTION: Final = 2
+_MLP: Final = 3
 # For each part of a module the key of its dropout, where there is any.
 type Keys = tuple[jax.Array | None, ...]
 
@@ -232,9 +235,8 @@ class Block(nnx.Module):
         key: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """Run x (B, T, D) through both halves; also return keys and values."""
-        mixed, cache = self.attention(
-            self.attention_norm(x), turns, segments, reach, max_segments, _fold(key, 0)
-        )
+        own = None if key is None else jax.random.fold_in(key, _ATTENTION)
+        mixed, cache = self.attention(self.attention_norm(x), turns, segments, reach, max_segments, own)
         return self._add(x, mixed, key), cache
 
     def decode(
@@ -249,7 +251,7 @@ class Block(nnx.Module):
         if self.attention_post_norm is not None:
             mixed = self.attention_post_norm(mixed)
         x = x + drop(mixed, self.dropout, keys[0])
-        changed = self.mlp(self.mlp_norm(x), _fold(key, 1))
+        changed = self.mlp(self.mlp_norm(x), None if key is None else jax.random.fold_in(key, _MLP))
         if self.mlp_post_norm is not None:
             changed = self.mlp_post_norm(changed)
         return x + drop(changed, self.dropout, keys[1])
@@ -258,10 +260,6 @@ class Block(nnx.Module):
 def _split(key: jax.Array | None, parts: int) -> Keys:
     """Give each part of a module a key of its own; none without one."""
     return (None,) * parts if key is None else tuple(jax.random.split(key, parts))
-
-
-def _fold(key: jax.Array | None, number: int) -> jax.Array | None:
-    return None if key is None else jax.random.fold_in(key, number)
 
 
 def drop(x: jax.Array, share: float, key: jax.Array | None) -> jax.Array:

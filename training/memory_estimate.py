@@ -6,7 +6,8 @@ moments, each a sum of what must exist at once:
 
 - the loss: what the forward pass kept, and the logits of one chunk of tokens with their slopes;
 - the backward pass: what the forward pass kept, the gradients, and the work of one block;
-- the optimizer: the gradients, beside which everything is changed in place.
+- the optimizer: the gradients, beside which everything is changed in place; Adafactor and Muon first make the
+  whole change of a matrix, on a CPU of all.
 
 The factors were fitted to updates that XLA compiled for a CPU (benchmarks/memory_estimates.py). For a GPU the
 same arrays are assumed in the type of its products, with three things that no GPU has confirmed: that the
@@ -14,7 +15,6 @@ optimizer works in place there too, that codes of 4 bits are unpacked a matrix a
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ from training.hf.names import Tensor, tensors_of
 from training.loss_chunks import loss_chunk
 from training.model_config import ModelConfig
 from training.optimizer_bytes import FP32, optimizer_bytes
+from training.targeting import is_target
 
 Attention = Literal["fused", "dense"]
 
@@ -173,9 +174,8 @@ class _Update:
     def _is_target(self, tensor: Tensor) -> bool:
         if not _is_block_kernel(tensor):
             return False
-        wanted = self.config.lora_targets
         name = tensor.theirs.removeprefix("model.").removesuffix(".weight")
-        return wanted == "all-linear" or re.search(wanted, name) is not None
+        return is_target(self.config.lora_targets, name)
 
     def _frozen_bytes(self, tensor: Tensor) -> int:
         """Bytes of a frozen tensor: matrices in the type of products or in few bits, the rest fp32."""
@@ -271,12 +271,17 @@ class _Update:
             "gradients": trained,
             "their sum over micro-batches": trained if parts > 1 else 0,
             "gradient of the output matrix": self.table * self.width if full else 0,
+            "gradient of the embedding": self.table * FP32 if full else 0,
             "matrices in the type of products": self._copies(),
             "unpacked codes": self.unpacked,
         }
 
     def _optimizer(self, trained: int) -> dict[str, int]:
-        return {"gradients": trained}
+        if self.config.optimizer not in {"adafactor", "muon"}:
+            return {"gradients": trained}
+        # They look at the whole change of a matrix before it is made; a CPU's program keeps those of all.
+        change = max(map(math.prod, self.trained_leaves)) * FP32 if self.gpu else trained
+        return {"gradients": trained, "the change": change}
 
 
 def _ours(tensor: Tensor) -> tuple[int, ...]:

@@ -123,7 +123,7 @@ def make_update(assembly: Assembly, rows: AnyRows, *, micro_batch: int) -> Updat
 
             def change(trained: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
                 params, optimizer, average = trained
-                directions, optimizer = assembly.optimizer.update(gradients, optimizer, params)
+                directions, optimizer = assembly.optimizer.update(gradients, optimizer, params, norm=norm)
                 params = optax.apply_updates(params, optax.tree.scale(rate, directions))
                 if average is not None:
                     average = averaging.update(average, params, config.ema_decay)

@@ -15,7 +15,7 @@ from runs.base_models.schemas import (
     ImportIn,
     ModelImportOut,
 )
-from runs.base_models.selectors import find_row, list_bases, runs_by_base
+from runs.base_models.selectors import find_row, list_bases, runs_of
 from tunix_site.auth import ADMIN, OPERATE, READ, require
 from tunix_site.schemas import ERRORS, Limit, Offset, PositiveId
 
@@ -59,7 +59,7 @@ def get_import(request: HttpRequest, import_id: PositiveId) -> ModelImportOut:
 def get_model(request: HttpRequest, address: Address) -> BaseModelDetailOut:
     """Give a base model with its files, its licence and the runs that name it."""
     row = find_row(address)
-    return BaseModelDetailOut.of_runs(row, runs_by_base([row])[row.content_hash])
+    return BaseModelDetailOut.of_runs(row, runs_of(row))
 
 
 @models_router.delete(

@@ -5,16 +5,32 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from django.core.cache import cache
+from django.db.models import Count, Q
 from django.urls import reverse
 
-from runs.compare.pairing import Paired
-from runs.evaluation_pairs.changes import pair_up
+from runs.compare.grades import read_grades
+from runs.compare.pairing import Paired, paired
 from runs.evaluation_pairs.choosing import differences
-from runs.models import Evaluation, Run
+from runs.models import Evaluation, Run, Sample
 from runs.states import Kind
 from training.grading.intervals import wilson_interval
 
 _Z95: Final = 1.959963984540054
+KEPT_SECONDS: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How many texts an evaluation holds, and how many of them the model ended itself."""
+
+    texts: int
+    finished: int
+
+    @property
+    def finished_rate(self) -> float:
+        """Share of the texts that ended by themselves."""
+        return self.finished / self.texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +40,8 @@ class BeforeAfter:
     before: Evaluation
     after: Evaluation
     counts: Paired
+    form_before: Form
+    form_after: Form
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -82,6 +100,26 @@ class BeforeAfter:
         )
 
     @property
+    def form_words(self) -> str:
+        """Say how many texts of either were finished and had the form that is asked for."""
+        first, second = self.labels
+        return (
+            f"{first}: {_form_words(self.form_before, self.before)}. "
+            f"{second}: {_form_words(self.form_after, self.after)}."
+        )
+
+    @property
+    def caution(self) -> str:
+        """Say what the share before does not measure."""
+        room = self.before.decoding.get("max_new_tokens")
+        within = f" within {room} tokens" if room else ""
+        return (
+            "As a rule an answer counts only in the form that is asked for and in a text that ended by "
+            f"itself{within}: a low share before may say that the model answers otherwise or at greater "
+            "length, not that it cannot solve them."
+        )
+
+    @property
     def change_points(self) -> str:
         """Write the change in points."""
         return _points(self.change)
@@ -117,8 +155,41 @@ def before_after(run: Run) -> BeforeAfter | None:
     alike = [row for row in later if not differences(before, row, drawing=True)]
     if not alike:
         return None
-    counts = pair_up(before, alike[-1]).counts
-    return BeforeAfter(before, alike[-1], counts) if counts.n else None
+    after = alike[-1]
+    counts, form_before, form_after = _counted(before, after)
+    return BeforeAfter(before, after, counts, form_before, form_after) if counts.n else None
+
+
+def _counted(before: Evaluation, after: Evaluation) -> tuple[Paired, Form, Form]:
+    """Count the verdicts on shared prompts and the finished texts, with two queries or out of the cache.
+
+    What is stored of an evaluation stays as it is, so it is counted once.
+    """
+    known = "-".join(f"{row.pk}-{row.created_at.timestamp()}" for row in (before, after))
+    found: tuple[Paired, Form, Form] | None = cache.get(f"before-after-{known}")
+    if found is None:
+        grades, forms = read_grades([before, after]), _forms([before, after])
+        counts = paired(grades[before.pk].right, grades[after.pk].right)
+        found = (counts, forms[before.pk], forms[after.pk])
+        cache.set(f"before-after-{known}", found, KEPT_SECONDS)
+    return found
+
+
+def _forms(rows: list[Evaluation]) -> dict[int, Form]:
+    counted = (
+        Sample.objects.filter(evaluation__in=rows)
+        .order_by()
+        .values_list("evaluation_id")
+        .annotate(texts=Count("pk"), done=Count("pk", filter=Q(finished=True)))
+    )
+    return {row.pk: Form(0, 0) for row in rows} | {pk: Form(texts, done) for pk, texts, done in counted}
+
+
+def _form_words(form: Form, row: Evaluation) -> str:
+    words = f"{form.finished_rate:.1%} of {form.texts} texts were finished"
+    if row.format_rate is None:
+        return words
+    return f"{words}, and {row.format_rate:.1%} had the form that is asked for"
 
 
 def _points(share: float) -> str:

@@ -30,11 +30,12 @@ from tunix_site.errors import TooManyError
 MEMORY: Final = 2 << 30
 # On the processor, and by the clock.
 SECONDS: Final = 20
-WAIT_S: Final = 60
+WAIT_S: Final = 40
 WRITTEN: Final = 16 << 20
-# At once in one process of the site, and how long one more waits for its turn.
-AT_ONCE: Final = 2
-TURN_S: Final = 10
+# At once in one process of the site, which has few threads, and how long one more waits for its turn.
+SHOWING: Final = 1
+ASKING: Final = 2
+TURN_S: Final = 3
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 # A thread of its own for each core would take addresses, and wins nothing on one text.
 _FEW_THREADS: Final = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "MALLOC_ARENA_MAX": "2"}
@@ -44,8 +45,8 @@ _TOLD: Final = 500
 class _Turns:
     """Lets few processes be at work at once; pages that show and questions do not wait for each other."""
 
-    def __init__(self) -> None:
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+    def __init__(self, at_once: int) -> None:
+        self._free = threading.BoundedSemaphore(at_once)
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -56,7 +57,7 @@ class _Turns:
         """
         if not self._free.acquire(timeout=TURN_S):
             raise TooManyError(
-                f"{AT_ONCE} tokenizers of base models are being read already.", hint="Try again in a minute."
+                "Other tokenizers of base models are being read already.", hint="Try again in a minute."
             )
         try:
             yield
@@ -64,7 +65,7 @@ class _Turns:
             self._free.release()
 
 
-_SHOWING, _ASKING = _Turns(), _Turns()
+_SHOWING, _ASKING = _Turns(SHOWING), _Turns(ASKING)
 
 
 def count_tokens(config: TrainConfig, prompt: str) -> int:

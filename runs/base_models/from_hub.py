@@ -1,9 +1,10 @@
 """A base model from the hub: downloaded, then imported like a folder."""
 
+from runs.base_models.copying import Progressed, quietly
 from runs.base_models.hub import Hub
 from runs.base_models.importing import Imported, import_folder
 from runs.base_models.naming import check_name, suggest_name
-from runs.base_models.placing import Origin, Progressed, quietly
+from runs.base_models.placing import Origin
 from runs.services import Actor
 
 

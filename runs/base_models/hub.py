@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from runs.base_models import hub_files
+from runs.base_models.copying import Progressed, quietly
 from runs.base_models.hub_errors import explained, library
 from runs.base_models.naming import is_repository
 from runs.base_models.places import DOWNLOADS, as_size, check_room, ready_root
-from runs.base_models.placing import Progressed, quietly
 from training.errors import ConfigError
 from training.hf.choosing import CARD, INDEX, choose_files
 from training.hf.files import MAX_CONFIG, compare, read_index, read_small, shape_of
@@ -32,10 +32,14 @@ FETCHING: Final = "fetching "
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository: its size in bytes, and its SHA-256 where the hub tells one."""
+    """One file of a repository: its size in bytes, and its hash where the hub tells one.
+
+    Large files have a SHA-256, the others the SHA-1 under which git keeps them.
+    """
 
     size: int
     sha256: str
+    git_sha1: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ class Hub:
                 repository, revision=revision or None, files_metadata=True, timeout=hub_files.TIMEOUT_S
             )
         files = {
-            one.rfilename: RemoteFile(one.size or 0, one.lfs.sha256 if one.lfs else "")
+            one.rfilename: RemoteFile(
+                one.size or 0, one.lfs.sha256 if one.lfs else "", "" if one.lfs else one.blob_id or ""
+            )
             for one in info.siblings or []
             if "/" not in one.rfilename
         }
@@ -144,10 +150,10 @@ class Hub:
                 headers=library().utils.build_hf_headers(token=self.token or None),
                 counted=lambda count: progressed(done + count, total, f"{FETCHING}{name}"),
             )
-        if file.sha256 and _hash(part) != file.sha256:
+        if wrong := _differs(part, file):
             part.unlink()
             raise UserError(
-                f"{name} of {listing.repository} came otherwise than the hub tells (SHA-256).",
+                f"{name} of {listing.repository} came otherwise than the hub tells ({wrong}).",
                 hint="Import it again: that file will be fetched anew.",
             )
         part.rename(target)
@@ -177,8 +183,19 @@ def _have(folder: Path, name: str) -> int:
     return 0
 
 
-def _hash(path: Path) -> str:
+def _differs(path: Path, told: RemoteFile) -> str:
+    """Hold a file against the hash that the hub tells; gives the kind of hash that differs, or nothing."""
+
+    def begun() -> Any:
+        if told.sha256:
+            return hashlib.sha256()
+        # What git writes before a content that it hashes.
+        return hashlib.sha1(b"blob %d\0" % told.size, usedforsecurity=False)
+
+    wanted = told.sha256 or told.git_sha1
+    if not wanted:
+        return ""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        same = hashlib.file_digest(file, begun).hexdigest() == wanted
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return digest
+    return "" if same else "SHA-256" if told.sha256 else "git's SHA-1"

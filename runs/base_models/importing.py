@@ -1,6 +1,8 @@
 """Base models with their rows: imported from a folder, and found again where only the folder is known."""
 
 import logging
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +10,13 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from runs.base_models.copying import Progressed, damaged_files, quietly
 from runs.base_models.naming import check_name, suggest_name
 from runs.base_models.places import ready_root
-from runs.base_models.placing import Origin, Progressed, place_folder, quietly, read_record
+from runs.base_models.placing import Origin, place_folder, read_record
 from runs.models import BaseModel
 from runs.services import Actor
-from training.bases import BaseRecord
+from training.bases import RECORD_NAME, BaseRecord, reference
 from training.errors import ConfigError
 from tunix_site.errors import ConflictError, InvalidInputError
 from tunix_site.services import record_audit
@@ -23,11 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A base model's row; ``created``: it was not known before; notes on what it lacks."""
+    """A base model's row; ``created``: it was not known before; notes on what it lacks.
+
+    ``mended`` names its files that were damaged and are sound again.
+    """
 
     row: BaseModel
     created: bool
     notes: list[str] = field(default_factory=list)
+    mended: tuple[str, ...] = ()
 
 
 def import_folder(
@@ -38,7 +45,7 @@ def import_folder(
     actor: Actor = None,
     progressed: Progressed = quietly,
 ) -> Imported:
-    """Import a model from a folder; the same content twice changes nothing.
+    """Import a model from a folder; the same content twice only mends what is damaged.
 
     One content has one name: asking for another one is refused.
 
@@ -48,7 +55,8 @@ def import_folder(
         UserError: when there is no room for it or its files cannot be read.
     """
     folder = folder.resolve() if origin is None else folder
-    origin = origin or Origin(folder.name)
+    # A name of other bytes than UTF-8 can neither be written down nor shown.
+    origin = origin or Origin(os.fsencode(folder.name).decode("utf-8", "replace"))
     # Before anything is copied.
     called = check_name(name) if name else suggest_name(origin.source)
 
@@ -66,14 +74,19 @@ def import_folder(
     except ConfigError as error:
         raise InvalidInputError(f"{origin.source} cannot be imported. {error}") from error
     row, created = store_row(placed.record, actor=actor)
-    return Imported(row, created or placed.created, _notes(placed.record))
+    return Imported(row, created or placed.created, _notes(placed.record), placed.mended)
 
 
 def store_row(record: BaseRecord, *, actor: Actor = None) -> tuple[BaseModel, bool]:
-    """Write the row of a base model that lies here; tell whether there was none."""
+    """Write the row of a base model that lies here; tell whether there was none.
+
+    Raises:
+        ConflictError: when its files are gone.
+    """
     values = record.model_dump(include={"name", "revision", "family", "parameters", "dtype", "licence_text"})
     with transaction.atomic():
-        row, created = BaseModel.objects.get_or_create(
+        # A deletion that has begun is waited for.
+        row, created = BaseModel.objects.select_for_update().get_or_create(
             content_hash=record.content_hash,
             defaults={
                 **values,
@@ -87,6 +100,11 @@ def store_row(record: BaseRecord, *, actor: Actor = None) -> tuple[BaseModel, bo
                 "imported_by": actor if isinstance(actor, User) else None,
             },
         )
+        if not row.is_here:
+            raise ConflictError(
+                f"{row.reference} was deleted while it was imported.",
+                hint="Import it again.",
+            )
         if created:
             detail = {"reference": row.reference, "source": row.source, "revision": row.revision}
             record_audit(
@@ -113,6 +131,19 @@ def scan(*, actor: Actor = None) -> list[BaseModel]:
         if created:
             made.append(row)
     return made
+
+
+def verify() -> Iterator[tuple[str, list[str]]]:
+    """Read every base model that lies here in full; gives the reference of each with its damaged files.
+
+    One whose record or sizes do not fit has its folder's name and its record named.
+    """
+    for folder in sorted(ready_root().glob("[0-9a-f]*")):
+        record = read_record(folder)
+        if record is None:
+            yield folder.name, [RECORD_NAME]
+        else:
+            yield reference(record.name, record.content_hash), damaged_files(folder, record.files)
 
 
 def _known_name(content_hash: str) -> str:

@@ -4,16 +4,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from training.errors import ConfigError
 from training.hf.choosing import CARD, choose_files
-from training.hf.files import read_small
 from training.hf.headers import open_regular
+from training.hf.tokenizer_files import read_chat_template
 
 # Licences are short; of whatever else is called LICENSE this much is kept.
 MAX_TEXT: Final = 256 << 10
-_MAX_TOKENIZER_CONFIG: Final = 16 << 20
 _FRONT: Final = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
 _LINE: Final = "^{}:[ \t]*(.+?)[ \t]*$"
 
@@ -31,32 +30,14 @@ def read_told(folder: Path) -> Told:
     """Read licence and chat template of a model's folder.
 
     Raises:
-        ConfigError: when ``tokenizer_config.json`` cannot be read.
+        ConfigError: when the template cannot be read, or is one of several and none of them the default.
     """
     names = [entry.name for entry in folder.iterdir()]
     licence = _of_card(_text(folder / CARD)) if CARD in names else ""
     texts = [_text(folder / name) for name in choose_files(names).licences]
-    template = chat_template(folder)
+    template = read_chat_template(folder)
     hashed = hashlib.sha256(template.encode()).hexdigest() if template else ""
     return Told(licence, "\n\n".join(text for text in texts if text.strip())[:MAX_TEXT], hashed)
-
-
-def chat_template(folder: Path) -> str:
-    """Return the chat template of a model: its own file, else that of ``tokenizer_config.json``.
-
-    Raises:
-        ConfigError: when ``tokenizer_config.json`` cannot be read.
-    """
-    own, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
-    if own.exists():
-        return _text(own)
-    if not config.exists():
-        return ""
-    template: Any = read_small(config, _MAX_TOKENIZER_CONFIG).get("chat_template")
-    if isinstance(template, list):
-        named = {one.get("name"): one.get("template") for one in template if isinstance(one, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else ""
 
 
 def _of_card(card: str) -> str:

@@ -35,10 +35,14 @@ WAYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one way needs at one length, in bytes, and whether the card has as much."""
+    """What one way needs at one length, in bytes, and whether the card has as much.
+
+    ``is_beyond``: the model was made for shorter texts.
+    """
 
     needs: int
     fits: bool
+    is_beyond: bool = False
 
     @property
     def gib(self) -> str:
@@ -75,15 +79,24 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class MemoryTable:
-    """The table for one card, and the cards that can be chosen instead."""
+    """The table for one card, and the cards that can be chosen instead.
+
+    ``positions`` is how many places of a text the model was made for, where that is known.
+    """
 
     card: Card
     cards: list[Card]
     rows: list[Row]
     lengths: Sequence[int] = LENGTHS
+    positions: int | None = None
+
+    @property
+    def has_beyond(self) -> bool:
+        """Whether any length is more than the model was made for."""
+        return any(cell.is_beyond for row in self.rows for cell in row.cells)
 
 
-def table_for(shape: ModelConfig, card: str = "") -> MemoryTable:
+def table_for(shape: ModelConfig, card: str = "", *, positions: int | None = None) -> MemoryTable:
     """Estimate every way at every length, one row at once and each block computed again, for a card.
 
     ``card`` is the key of one of the cards; anything else means the usual one.
@@ -91,7 +104,8 @@ def table_for(shape: ModelConfig, card: str = "") -> MemoryTable:
     cards = known_cards()
     by_key = {one.key: one for one in cards}
     chosen = by_key.get(card, by_key[str(USUAL)])
-    return MemoryTable(chosen, cards, [_row(shape, way, chosen.memory) for way in WAYS])
+    rows = [_row(shape, way, chosen.memory, positions) for way in WAYS]
+    return MemoryTable(chosen, cards, rows, positions=positions)
 
 
 def known_cards() -> list[Card]:
@@ -117,6 +131,7 @@ def recipe(way: Way, length: int) -> TrainConfig:
     )
 
 
-def _row(shape: ModelConfig, way: Way, memory: int) -> Row:
-    needs = [estimate(shape, recipe(way, length)).total for length in LENGTHS]
-    return Row(way, [Cell(one, one <= memory) for one in needs])
+def _row(shape: ModelConfig, way: Way, memory: int, positions: int | None) -> Row:
+    needs = {length: estimate(shape, recipe(way, length)).total for length in LENGTHS}
+    made_for = LENGTHS[-1] if positions is None else positions
+    return Row(way, [Cell(need, need <= memory, length > made_for) for length, need in needs.items()])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from training import bases
-from tunix_site.errors import UserError
+from tunix_site.errors import ConflictError, UserError
 
 PARTIAL: Final = ".partial-"
 DELETED: Final = ".deleted-"
@@ -58,6 +58,23 @@ def sweep(root: Path) -> None:
             if handle is not None:
                 shutil.rmtree(path, ignore_errors=True)
                 os.close(handle)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder, whatever it is renamed to, so that `sweep` leaves it; one that is not there is fine.
+
+    Raises:
+        ConflictError: when it is being written.
+    """
+    handle = _hold(folder)
+    if handle is None and folder.exists():
+        raise ConflictError(f"The files in {folder.name[:12]} are just being written.", hint="Try again.")
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:

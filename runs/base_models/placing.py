@@ -2,18 +2,26 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
+from runs.base_models.copying import (
+    Progressed,
+    copy_file,
+    counting,
+    damaged_files,
+    hash_file,
+    link_file,
+    quietly,
+    replace_files,
+)
 from runs.base_models.licences import Told, read_told
 from runs.base_models.places import DELETED, check_room, partial_folder, ready_root, sync_folder
 from training.bases import RECORD_NAME, BaseRecord, FileFacts, content_hash
@@ -22,22 +30,17 @@ from training.hf.files import FolderFacts, check_tied, inspect_folder
 from training.hf.headers import open_regular
 from tunix_site.errors import UserError
 
-_CHUNK: Final = 8 << 20
-
-# Called with bytes done, bytes in all, and what is done.
-type Progressed = Callable[[int, int, str], None]
-
-
-def quietly(done: int, total: int, what: str) -> None:
-    """Show no progress."""
-
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A base model that lies in the artifacts; ``created``: it was not there before."""
+    """A base model that lies in the artifacts; ``created``: it was not there before.
+
+    ``mended`` names those of its files that were damaged and are sound again.
+    """
 
     record: BaseRecord
     created: bool
+    mended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def place_folder(
 ) -> Placed:
     """Copy a model's files into the artifacts, hashing them, and write its record last.
 
-    ``name_for`` gives the name, by the content hash. The finished folder appears by one rename.
+    ``name_for`` gives the name, by the content hash. The finished folder appears by one rename. Where the
+    same content lies already its files are read too, and those that are damaged are replaced.
 
     Raises:
         ConfigError: when the model cannot be used.
@@ -69,16 +73,16 @@ def place_folder(
     """
     facts = inspect_folder(folder)
     check_tied(facts)
-    sizes = {name: (folder / name).stat().st_size for name in facts.files}
+    told = read_told(folder)
+    sizes = _sizes(folder, facts.files)
     total = sum(sizes.values())
     root = ready_root()
-    if there := _same_content(root, folder, sizes, progressed):
-        name_for(there.content_hash)
-        return Placed(there, created=False)
-    if not origin.ours:
-        check_room(root, total, "The model")
-    told = read_told(folder)
     try:
+        if there := _same_content(root, folder, sizes, progressed):
+            name_for(there.content_hash)
+            return Placed(there, created=False, mended=_mend(root, folder, there, progressed))
+        if not origin.ours:
+            check_room(root, total, "The model")
         with partial_folder(root) as partial:
             files = _take(folder, partial, sizes, origin, progressed)
             # What was copied is what counts, whatever became of the folder meanwhile.
@@ -103,7 +107,21 @@ def read_record(folder: Path) -> BaseRecord | None:
         whole = all((folder / name).stat().st_size == facts.size for name, facts in record.files.items())
     except (OSError, ValidationError, ValueError):
         return None
-    return record if whole and record.content_hash == folder.name else None
+    named = record.content_hash == folder.name == content_hash(record.files)
+    return record if whole and named else None
+
+
+def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Find the sizes of files.
+
+    Raises:
+        ConfigError: for one that is no regular file.
+    """
+    sizes = {}
+    for name in names:
+        with open_regular(folder / name) as file:
+            sizes[name] = os.fstat(file.fileno()).st_size
+    return sizes
 
 
 def _same_content(
@@ -117,68 +135,50 @@ def _same_content(
     ]
     if not alike:
         return None
-    total, done, hashes = sum(sizes.values()), 0, {}
+    # Should they be the same, those that lie here are read as well.
+    total, done, hashes = 2 * sum(sizes.values()), 0, {}
     for name, size in sizes.items():
-        count = _counting(progressed, done, total, f"comparing {name}")
-        hashes[name] = FileFacts(size=size, sha256=_hash(folder / name, count, most=size))
+        count = counting(progressed, done, total, f"comparing {name}")
+        hashes[name] = FileFacts(size=size, sha256=hash_file(folder / name, count, most=size))
         done += size
     wanted = content_hash(hashes)
     return next((record for record in alike if record.content_hash == wanted), None)
 
 
+def _mend(root: Path, folder: Path, there: BaseRecord, progressed: Progressed) -> tuple[str, ...]:
+    """Read the files that lie here, and replace those that are not what their record says."""
+    place = root / there.content_hash
+    whole = sum(facts.size for facts in there.files.values())
+    damaged = damaged_files(place, there.files, progressed, done=whole)
+    if damaged:
+        check_room(root, sum(there.files[name].size for name in damaged), "Mending the model")
+        with partial_folder(root) as fresh:
+            if not replace_files(folder, fresh, place, damaged, there.files):
+                raise UserError("A file changed while it was read.", hint="Import it again.")
+            sync_folder(place)
+    return tuple(damaged)
+
+
 def _take(
     folder: Path, partial: Path, sizes: Mapping[str, int], origin: Origin, progressed: Progressed
 ) -> dict[str, FileFacts]:
-    total, done, files = sum(sizes.values()), 0, {}
+    total, done, files, linked = sum(sizes.values()), 0, {}, origin.ours
     for name, size in sizes.items():
-        count = _counting(progressed, done, total, f"keeping {name}")
+        count = counting(progressed, done, total, f"keeping {name}")
         target = partial / name
-        if origin.ours and _link(folder / name, target):
-            digest = _hash(target, count, most=size)
+        if linked and not link_file(folder / name, target):
+            # A disk that cannot link holds all of it twice for a while.
+            linked = False
+            check_room(partial.parent, total - done, "The model")
+        if linked:
+            digest = hash_file(target, count, most=size)
         else:
-            digest = _copy(folder / name, target, count, most=size)
+            digest = copy_file(folder / name, target, count, most=size)
         if target.stat().st_size != size:
             raise UserError(f"{name} changed while it was read. Nothing was kept.", hint="Import it again.")
         files[name] = FileFacts(size=size, sha256=digest)
         done += size
     return files
-
-
-def _counting(progressed: Progressed, done: int, total: int, what: str) -> Callable[[int], None]:
-    return lambda count: progressed(done + count, total, what)
-
-
-def _copy(source: Path, target: Path, counted: Callable[[int], None], *, most: int) -> str:
-    """Copy and hash; a file that grows as it is read is left where it has become too large."""
-    hashed, count = hashlib.sha256(), 0
-    with open_regular(source) as file, target.open("xb") as copy:
-        while count <= most and (piece := file.read(_CHUNK)):
-            hashed.update(piece)
-            copy.write(piece)
-            count += len(piece)
-            counted(count)
-        copy.flush()
-        os.fsync(copy.fileno())
-    return hashed.hexdigest()
-
-
-def _hash(path: Path, counted: Callable[[int], None], *, most: int) -> str:
-    hashed, count = hashlib.sha256(), 0
-    with open_regular(path) as file:
-        while count <= most and (piece := file.read(_CHUNK)):
-            hashed.update(piece)
-            count += len(piece)
-            counted(count)
-    return hashed.hexdigest()
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Give a file of ours a second name, where the disk can; it then takes no second room."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        return False
-    return True
 
 
 def _record(

@@ -6,6 +6,7 @@ from typing import Final
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -80,9 +81,15 @@ def import_named(import_id: int) -> ModelImport:
 
 
 def run_queued_import(import_id: int) -> None:
-    """Carry out a turn of a queued import; a second delivery of one that runs or has ended does nothing."""
-    waiting = ModelImport.objects.filter(pk=import_id, status=ModelImport.Status.QUEUED)
-    if not waiting.update(status=ModelImport.Status.RUNNING, heartbeat_at=timezone.now()):
+    """Carry out a turn of a queued import, or go on with one whose worker is gone.
+
+    A second delivery of one that runs or has ended does nothing.
+    """
+    silent = Q(heartbeat_at=None) | Q(heartbeat_at__lt=timezone.now() - ModelImport.SILENT_AFTER)
+    waits = Q(status=ModelImport.Status.QUEUED) | Q(status=ModelImport.Status.RUNNING) & silent
+    if not ModelImport.objects.filter(waits, pk=import_id).update(
+        status=ModelImport.Status.RUNNING, heartbeat_at=timezone.now()
+    ):
         log.info("Import %s of a model is not waiting; left as it is.", import_id)
         return
     row = import_named(import_id)
@@ -102,7 +109,8 @@ def run_queued_import(import_id: int) -> None:
         raise
     else:
         size = imported.row.size_bytes
-        notes = imported.notes if imported.created else ["It was here already.", *imported.notes]
+        said = f"Mended what was damaged: {', '.join(imported.mended)}." if imported.mended else ""
+        notes = imported.notes if imported.created else [said or "It was here already.", *imported.notes]
         _end(
             row,
             ModelImport.Status.COMPLETED,

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
+from django.db.models import QuerySet
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
@@ -55,13 +56,13 @@ class BaseModelDetailOut(BaseModelOut):
     runs: list[int] = Field(description="newest first")
 
     @classmethod
-    def of_runs(cls, row: BaseModel, runs: list[Run]) -> Self:
+    def of_runs(cls, row: BaseModel, runs: QuerySet[Run]) -> Self:
         """Describe a row and the runs that name it."""
         return cls(
             **_facts(row),
             files={name: FileOut(**facts) for name, facts in row.files.items()},
             licence_text=row.licence_text,
-            runs=[run.pk for run in runs],
+            runs=list(runs.values_list("pk", flat=True)),
         )
 
 

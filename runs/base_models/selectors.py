@@ -1,12 +1,15 @@
 """Finding base models and the runs that name them."""
 
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from runs.models import BaseModel, Run
 from runs.models.base_models import split_reference
+from training.bases import FEWEST, PREFIX
 from tunix_site.errors import InvalidInputError, NotFoundError
 
 NAMED: Final = 10
@@ -36,18 +39,44 @@ def find_row(address: str) -> BaseModel:
     return found[0]
 
 
-def runs_by_base(bases: Iterable[BaseModel]) -> dict[str, list[Run]]:
-    """Give the runs whose frozen config names each of some base models, the newest first, by content hash."""
-    known = [base.content_hash for base in bases]
-    found: dict[str, list[Run]] = {one: [] for one in known}
-    if known:
-        named = Run.objects.filter(config__model__icontains="@").order_by("-id")
-        for run in named.only("id", "name", "kind", "status", "config").iterator():
-            prefix = str(run.config.get("model", "")).partition("@")[2]
-            for one in known:
-                if prefix and one.startswith(prefix):
-                    found[one].append(run)
+def runs_of(row: BaseModel) -> QuerySet[Run]:
+    """Find the runs whose frozen config names a base model, the newest first."""
+    return Run.objects.filter(base_hash__in=_written(row)).order_by("-id")
+
+
+@dataclass(slots=True)
+class Users:
+    """The runs that name a base model: how many, and the newest of them."""
+
+    count: int = 0
+    newest: list[Run] = field(default_factory=list)
+
+
+def runs_by_base(bases: Iterable[BaseModel], *, most: int = 3) -> dict[str, Users]:
+    """Give the newest runs that name each of some base models, by content hash, in one query."""
+    found: dict[str, Users] = {}
+    # Beginnings of hashes may be those of several.
+    owners: dict[str, list[Users]] = {}
+    for base in bases:
+        users = found[base.content_hash] = Users()
+        for text in _written(base):
+            owners.setdefault(text, []).append(users)
+    own: dict[str, Any] = {"partition_by": [F("base_hash")]}
+    numbered = Run.objects.filter(base_hash__in=owners).annotate(
+        place=Window(RowNumber(), order_by=F("id").desc(), **own), named=Window(Count("id"), **own)
+    )
+    for run in numbered.filter(place__lte=most).only("id", "base_hash").order_by("-id") if owners else ():
+        for users in owners[run.base_hash]:
+            if run.place == 1:
+                users.count += run.named
+            if len(users.newest) < most:
+                users.newest.append(run)
     return found
+
+
+def _written(row: BaseModel) -> list[str]:
+    """List what `Run.base_hash` is where a recipe names a base model."""
+    return [row.content_hash[:digits] for digits in range(FEWEST, PREFIX + 1)]
 
 
 def _unknown(address: str) -> NotFoundError:

@@ -12,12 +12,11 @@ from django.views.decorators.http import require_GET, require_POST
 from runs.base_models.deleting import delete_base
 from runs.base_models.forms import ImportForm
 from runs.base_models.places import as_size
-from runs.base_models.selectors import find_row, list_bases, runs_by_base
+from runs.base_models.selectors import find_row, list_bases, runs_by_base, runs_of
 from runs.base_models.views_finetune import finetune_context
 from runs.models import BaseModel, ModelImport
 from training import bases
 from training.errors import ConfigError
-from training.model_config import ModelConfig
 from tunix_site.auth import scope_required
 from tunix_site.errors import UserError
 from tunix_site.roles import covers, user_scope
@@ -89,18 +88,18 @@ def _imports() -> list[ModelImport]:
 def detail(request: HttpRequest, address: str) -> HttpResponse:
     """Show everything known of a base model."""
     row = _row(address)
-    runs = runs_by_base([row])[row.content_hash]
-    shape, damage = _shape(row)
+    runs = runs_of(row)
+    base, damage = _base(row)
     context = {
         "row": row,
-        "shape": shape,
+        "shape": base.shape if base else None,
         "damage": damage,
-        "runs": runs[:RUNS_SHOWN],
-        "run_count": len(runs),
+        "runs": list(runs.only("id", "name", "kind", "status", "config")[:RUNS_SHOWN]),
+        "run_count": runs.count(),
         "others": list(list_bases().filter(name=row.name).exclude(pk=row.pk)[:10]),
         "may_operate": covers(user_scope(request.user), "operate"),
         "may_delete": covers(user_scope(request.user), "admin"),
-        **finetune_context(row, shape, user=request.user, card=request.GET.get("card", "")),
+        **finetune_context(row, base, user=request.user, card=request.GET.get("card", "")),
     }
     return render(request, "runs/models/detail.html", context)
 
@@ -126,11 +125,11 @@ def _row(address: str) -> BaseModel:
         raise Http404(str(error)) from error
 
 
-def _shape(row: BaseModel) -> tuple[ModelConfig | None, str]:
-    """Read the shape out of the model's files; else say why it cannot be read."""
+def _base(row: BaseModel) -> tuple[bases.Base | None, str]:
+    """Read record and shape out of the model's files; else say why they cannot be read."""
     if not row.is_here:
         return None, ""
     try:
-        return bases.read_base(bases.root() / row.content_hash).shape, ""
+        return bases.read_base(bases.root() / row.content_hash), ""
     except ConfigError as error:
         return None, str(error)

@@ -13,7 +13,7 @@ from runs.base_models.finetuning import METHODS, REASONINGS, STEPS, default_reas
 from runs.base_models.memory_table import table_for
 from runs.base_models.selectors import find_row
 from runs.models import BaseModel
-from training.model_config import ModelConfig
+from training.bases import Base
 from tunix_site.auth import scope_required
 from tunix_site.errors import InvalidInputError, UserError
 from tunix_site.roles import covers, user_scope
@@ -33,16 +33,16 @@ REASONING_LABELS: Final = {
 
 
 def finetune_context(
-    row: BaseModel, shape: ModelConfig | None, *, user: AbstractBaseUser | AnonymousUser, card: str = ""
+    row: BaseModel, base: Base | None, *, user: AbstractBaseUser | AnonymousUser, card: str = ""
 ) -> dict[str, Any]:
     """Give what the fragments `_memory.html` and `_finetune.html` need on the page of a base model.
 
-    Without a ``shape``, whose files are not here, there is neither a table nor a form.
+    Without a ``base``, whose files are not here, there is neither a table nor a form.
     """
-    may = shape is not None and bool(row.tokenizer_hash) and covers(user_scope(user), "operate")
+    may = base is not None and bool(row.tokenizer_hash) and covers(user_scope(user), "operate")
     keys = list_datasets().values_list("key", flat=True).distinct()[:KEYS_OFFERED] if may else []
     return {
-        "memory": table_for(shape, card) if shape else None,
+        "memory": table_for(base.shape, card, positions=base.positions) if base else None,
         "may_finetune": may,
         "finetune_datasets": list(dict.fromkeys(keys)),
         "finetune_methods": [(one, METHOD_LABELS[one]) for one in METHODS],

@@ -9,19 +9,20 @@ from runs.models import Evaluation, Run
 class Telling:
     """How much each of a run's evaluations says about it.
 
-    ``rank`` is larger for those on held-out traces of the run's own dataset, then for those with the
-    likeliest text to each prompt, then for those by the grader of the run's own evaluations. Among equals
-    the caller decides: figures of different graders or decodings cannot be ranked by size.
+    ``rank`` is larger for those after an update, for step 0 is what the run began with; then for those on
+    held-out traces of the run's own dataset, then for those with the likeliest text to each prompt, then for
+    those by the grader of the run's own evaluations. Among equals the caller decides: figures of different
+    graders or decodings cannot be ranked by size.
     """
 
     def __init__(self, run: Run, rows: Sequence[Evaluation]) -> None:
         self._run = run
         self._usual = _usual_grader(run, rows)
 
-    def rank(self, row: Evaluation) -> tuple[bool, bool, bool]:
+    def rank(self, row: Evaluation) -> tuple[bool, bool, bool, bool]:
         """Rank an evaluation."""
         own_data = row.dataset_id == self._run.dataset_id and row.split == "test"
-        return (own_data, is_plain(row), _grader(row) == self._usual)
+        return (row.step > 0, own_data, is_plain(row), _grader(row) == self._usual)
 
 
 def headline(run: Run, rows: Sequence[Evaluation]) -> Evaluation | None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from runs.exporting.card import write_card
 from runs.exporting.child import Hear, run_child
 from runs.models import Checkpoint, Run
@@ -12,8 +14,7 @@ from runs.states import Kind
 from training import bases
 from training.config import make_config
 from training.errors import ConfigError, ExportError
-from training.hf.formats import Format, require_possible
-from training.hf.shards import MAX_SHARD_BYTES
+from training.hf.formats import MAX_SHARD_BYTES, Format, require_possible
 from training.hf.target import require_free
 from tunix_site.errors import ConflictError, InvalidInputError
 
@@ -40,6 +41,7 @@ def export_checkpoint(
         NotFoundError: when there is no such checkpoint.
     """
     checkpoint = _checkpoint(run, which, format)
+    _require_outside(target)
     try:
         require_free(target, overwrite=overwrite)
     except ExportError as error:
@@ -60,6 +62,16 @@ def export_checkpoint(
         "format": format,
         **{name: result[name] for name in ("path", "files", "bytes", "params_hash")},
     }
+
+
+def _require_outside(target: Path) -> None:
+    """Keep exports out of the folder where the site keeps what it cannot lose."""
+    own = Path(settings.TUNIX_ARTIFACTS_DIR).resolve()
+    if target.resolve().is_relative_to(own):
+        raise InvalidInputError(
+            f"{target} lies in {own}, where checkpoints and base models are kept.",
+            hint="Choose a folder outside of it.",
+        )
 
 
 def _checkpoint(run: Run, which: str, format: Format) -> Checkpoint:

@@ -58,7 +58,7 @@ def _front(base: Base | None, format: Format) -> Iterator[str]:
     yield f"library_name: {'peft' if format == 'adapter' else 'transformers'}"
     yield "pipeline_tag: text-generation"
     if base is not None:
-        if _is_on_hub(base):
+        if base.record.is_on_hub:
             yield f"base_model: {json.dumps(base.record.source)}"
             yield f"base_model_relation: {'adapter' if format == 'adapter' else 'finetune'}"
         if base.record.licence:
@@ -142,7 +142,7 @@ def _usage(config: TrainConfig, base: Base | None, format: Format) -> list[str]:
         return [*_opened("PATH"), "", f"{form} It writes one step a line, then `#` and the answer."]
     if format == "hf":
         return [*_opened("PATH"), "", *_form(config)]
-    source = base.record.source if _is_on_hub(base) else "FOLDER OF THE BASE"
+    source = base.record.source if base.record.is_on_hub else "FOLDER OF THE BASE"
     return [*_opened(source, adapter=True), "", *_form(config)]
 
 
@@ -156,11 +156,6 @@ def _opened(model: str, *, adapter: bool = False) -> list[str]:
         lines.insert(0, "from peft import PeftModel")
         lines.append('model = PeftModel.from_pretrained(model, "PATH")')
     return ["```python", *lines, "```"]
-
-
-def _is_on_hub(base: Base) -> bool:
-    """Tell whether others find the base under the name of its source; else it is a folder's."""
-    return "/" in base.record.source
 
 
 def _form(config: TrainConfig) -> Iterator[str]:

@@ -77,7 +77,7 @@ def standing(
     """Read a page of a board: one evaluation of each run, or with ``every`` all of them.
 
     Of a run it is the one of most prompts, and of these the newest: the best of several looks would
-    flatter whoever looks often. Three queries.
+    flatter whoever looks often. One before the first update only where there is no other. Three queries.
     """
     rows = _light(board)
     marked = sum(row.mark in MARKED for row in rows)
@@ -116,7 +116,7 @@ def _light(board: Board) -> list[Light]:
 
 def _one_of_each_run(rows: Sequence[Light]) -> list[Light]:
     chosen: dict[int, Light] = {}
-    for row in sorted(rows, key=lambda row: (row.n, row.step, row.pk)):
+    for row in sorted(rows, key=lambda row: (row.step > 0, row.n, row.step, row.pk)):
         chosen[row.run] = row
     return list(chosen.values())
 

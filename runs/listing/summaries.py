@@ -87,9 +87,9 @@ def parameters_of(config: Mapping[str, Any], provenance: Mapping[str, Any] | Non
 def best_evaluation(run: Run) -> Evaluation | None:
     """Find a run's best evaluation, by its recipe's ``best_metric``; for a grading run, what it made.
 
-    Held-out traces of the run's own dataset go before all others, then the likeliest text to each prompt,
-    then the grader of the run's own evaluations; ties go to the lower loss, the later step and the larger
-    sample.
+    What the model was before its first update counts only where nothing else is there. Held-out traces of
+    the run's own dataset go before all others, then the likeliest text to each prompt, then the grader of
+    the run's own evaluations; ties go to the lower loss, the later step and the larger sample.
     """
     about = Q(made_by=run.pk) if run.kind == Kind.EVALUATE else Q(run=run.pk)
     metric = run.config.get("best_metric", TrainConfig.model_fields["best_metric"].default)

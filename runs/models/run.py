@@ -2,8 +2,9 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -13,11 +14,17 @@ from django.utils import timezone
 
 from datasets_app.models import Dataset
 from runs.states import ALIVE, ENDED, INTERRUPTED, SUPERVISED, Cause, Kind, Status
+from training.bases import PREFIX
 
 if TYPE_CHECKING:
     from runs.models.results import Evaluation
 
 LONGEST_SILENCE = dt.timedelta(seconds=60)
+
+
+def named_base(config: Mapping[str, Any]) -> str:
+    """Give what `Run.base_hash` is for a recipe; empty where it names no base model."""
+    return str(config.get("model", "")).partition("@")[2][:PREFIX]
 
 
 class Run(models.Model):
@@ -100,6 +107,11 @@ class Run(models.Model):
     tokens_per_second = models.FloatField(null=True, blank=True, help_text="real tokens, of late")
     step_seconds = models.FloatField(null=True, blank=True, help_text="time of an update, of late")
     parameters = models.PositiveBigIntegerField(null=True, blank=True, help_text="of the model")
+    base_hash = models.CharField(
+        max_length=PREFIX,
+        blank=True,
+        help_text="beginning of the hash of the base model that config names",
+    )
     checkpoint_bytes = models.PositiveBigIntegerField(default=0, help_text="of the checkpoints on disk")
 
     stop_requested_at = models.DateTimeField(null=True, blank=True)
@@ -120,6 +132,7 @@ class Run(models.Model):
             models.Index(fields=["kind", "-id"]),
             models.Index(fields=["status", "-priority", "queue_position"], name="runs_queue"),
             models.Index(fields=["archived_at", "-id"], name="runs_newest"),
+            models.Index(fields=["base_hash", "-id"], name="runs_of_base"),
             # Everything short that a list sorts and searches by: it then reads no row for what it leaves out,
             # whose provenance may be long. Without what changes at every heartbeat.
             models.Index(
@@ -148,6 +161,12 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}" + (f" “{self.name}”" if self.name else "")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the row; a new one learns which base model its recipe names."""
+        if self._state.adding:
+            self.base_hash = named_base(self.config)
+        super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
         """Address of the run's page."""

@@ -64,8 +64,8 @@ def follow(rule: AliasRule) -> Followed:
     """Point a name at the best evaluation's checkpoint, where that is not where it points already.
 
     Only evaluations count that may speak (`gates.may_speak`) and meet the rest of the rule, with the
-    checkpoint still on the disk. Equal values: the present one stays, then the larger n, then the earlier
-    evaluation.
+    checkpoint still on the disk. Step 0 goes after all others. Equal values: the present one stays, then the
+    larger n, then the earlier evaluation.
     """
     alias = Alias.objects.select_related("checkpoint").filter(scope=rule.scope, name=rule.name).first()
     ranked, left_out = [], 0
@@ -78,7 +78,8 @@ def follow(rule: AliasRule) -> Followed:
             left_out += 1
             continue
         here = alias is not None and _is_at(row, alias.checkpoint)
-        ranked.append(((value if rule.higher_is_better else -value, here, row.n, -row.pk), row))
+        value = value if rule.higher_is_better else -value
+        ranked.append(((row.step > 0, value, here, row.n, -row.pk), row))
     for _, row in sorted(ranked, key=lambda one: one[0], reverse=True):
         checkpoint = checkpoint_of(row)
         if checkpoint is None:

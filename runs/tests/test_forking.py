@@ -37,6 +37,10 @@ def test_a_fork_records_its_parent_step_checkpoint_and_changes(parent):
     [
         ({"lerning_rate": 1}, "lerning_rate"),
         ({"model": "tiny"}, "a checkpoint of nano cannot go on as tiny"),
+        (
+            {"optimizer": "lion", "clip_norm": 0},
+            "optimizer: .* of adamw cannot go on as lion; clip_norm: .* as 0",
+        ),
         ({"steps": 5}, "leaves nothing to do after step 5"),
     ],
 )
@@ -44,6 +48,23 @@ def test_what_cannot_go_on_is_refused(parent, changes, said):
     with pytest.raises(InvalidInputError, match=said):
         fork_run(parent, step=5, changes=changes)
     assert Run.objects.count() == 1
+
+
+def test_what_adapters_are_is_not_changed_under_a_checkpoint(parent):
+    base = {**parent.config, "model": "some@" + "0" * 12, "method": "lora"}
+    Run.objects.filter(pk=parent.pk).update(config=base)
+    parent.refresh_from_db()
+    changes = {"method": "full", "lora_rank": 2, "reasoning": "think", "system_prompt": "Be brief."}
+    with pytest.raises(InvalidInputError) as caught:
+        fork_run(parent, step=5, changes=changes)
+    for said in (
+        "method: a checkpoint of lora cannot go on as full",
+        "lora_rank: ",
+        "reasoning: ",
+        "system_prompt: ",
+    ):
+        assert said in str(caught.value)
+    assert "Clone the run" in str(caught.value.hint)
 
 
 def test_a_step_without_a_checkpoint_names_those_that_there_are(parent):

@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.errors import ConfigError, ExportError
+from training.hf.headers import read_header
 from training.hf.names import Tensor, tensors_of
 from training.hf.outgoing import adapter_of
 from training.hf.reading import read_place
-from training.hf.shards import places_in
 from training.hf.writing import Stored, write_file
 from training.model_config import ModelConfig
 
@@ -115,7 +115,7 @@ def read_adapter(folder: Path, shape: ModelConfig) -> tuple[AdapterFacts, dict[s
     facts = _read_facts(folder)
     wanted = {tensor.theirs.removesuffix(".weight"): tensor for tensor in tensors_of(shape)}
     found: dict[str, np.ndarray] = {}
-    for place in places_in(folder / WEIGHTS_NAME):
+    for place in read_header(folder / WEIGHTS_NAME).values():
         module, part = _split(place.name)
         tensor = wanted.get(module)
         if tensor is None or not tensor.transposed or not part:

@@ -20,7 +20,7 @@ COMPANIONS: Final = (
 )
 # Read for the licence, and not kept as they are.
 CARD: Final = "README.md"
-_LICENCE: Final = re.compile(r"licen[cs]e(\.(md|txt))?", re.IGNORECASE)
+_LICENCE: Final = re.compile(r"licen[cs]e(\.(md|txt))?", re.IGNORECASE | re.ASCII)
 _SHARD: Final = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 

@@ -13,20 +13,20 @@ from training.bases import RECORD_NAME, Base, find_base, is_base
 from training.config import TrainConfig
 from training.errors import ExportError
 from training.hf import adapters
-from training.hf.accounting import EMBEDDING, HEAD, account
-from training.hf.formats import Format, require_possible
+from training.hf.choosing import INDEX
+from training.hf.formats import MAX_SHARD_BYTES, Format, require_possible
+from training.hf.headers import Place
 from training.hf.names import Tensor, tensors_of
 from training.hf.outgoing import adapter_of, outgoing
-from training.hf.reading import read_place, same_numbers
+from training.hf.reading import read_place
+from training.hf.recorded import inspect_model
 from training.hf.scratch import generation_config, llama_config, tokenizer_files
-from training.hf.shards import INDEX_NAME, MAX_SHARD_BYTES, Place, places
-from training.hf.target import new_folder
+from training.hf.target import MARK, README_NAME, new_folder
 from training.hf.writing import Stored, write_weights
 from training.model_config import ModelConfig, preset
 
-README_NAME: Final = "README.md"
 # What a base's folder has that an export writes anew, or that means only that folder.
-_NOT_COPIED: Final = (README_NAME, RECORD_NAME, INDEX_NAME)
+_NOT_COPIED: Final = (README_NAME, RECORD_NAME, INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def write_export(
             adapters.write_adapter(folder, leaves, shape, facts_of(config, base))
             return _finish(folder, asked)
     if base is not None:
-        stored = _as_stored(base)
+        stored = inspect_model(base.folder, shape).places
         planned = [Stored(place.name, place.dtype, place.shape) for place in stored.values()]
     else:
         planned = [Stored(tensor.theirs, "F32", tensor.shape) for tensor in tensors_of(shape)]
@@ -91,13 +91,13 @@ def write_export(
 
 
 def facts_of(config: TrainConfig, base: Base) -> adapters.AdapterFacts:
-    """Say what the adapter of a recipe is, and what it goes with."""
+    """Say what the adapter of a recipe is, and what it goes with where others can find that."""
     return adapters.AdapterFacts(
         rank=config.lora_rank,
         alpha=config.lora_alpha,
         dropout=config.lora_dropout,
-        base=base.record.source,
-        revision=base.record.revision,
+        base=base.record.source if base.record.is_on_hub else "",
+        revision=base.record.revision if base.record.is_on_hub else "",
     )
 
 
@@ -125,17 +125,6 @@ def _fetcher(
 def _require_adapters(leaves: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> None:
     if not any(adapter_of(leaves, tensor) for tensor in wanted.values()):
         raise ExportError("The checkpoint of this run has no adapters to merge; it may be damaged.")
-
-
-def _as_stored(base: Base) -> dict[str, Place]:
-    """Find the base's tensors in its files, without the spare ones."""
-    found = {place.name: place for place in places(base.folder)}
-    used = account(
-        {name: place.shape for name, place in found.items()},
-        base.shape,
-        head_repeats_embedding=lambda: same_numbers(found[HEAD], found[EMBEDDING]),
-    )
-    return {name: place for name, place in found.items() if name in used}
 
 
 def _copied(base: Base) -> list[Path]:
@@ -171,5 +160,5 @@ def _write_own_files(folder: Path, shape: ModelConfig, config: TrainConfig) -> N
 
 
 def _finish(folder: Path, asked: Asked) -> list[str]:
-    (folder / README_NAME).write_text(asked.card, "utf-8")
+    (folder / README_NAME).write_text(f"{asked.card.rstrip()}\n\n{MARK}\n", "utf-8")
     return sorted(path.name for path in folder.iterdir())

@@ -3,6 +3,7 @@
 Only ``config.json``, the index and the headers of the safetensors files are read; nothing is unpickled.
 """
 
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +13,20 @@ from typing import Any, Final
 from training.errors import ConfigError
 from training.hf.choosing import INDEX, choose_files
 from training.hf.families import model_config_from_hf
-from training.hf.headers import Place, open_regular, read_header, read_json
-from training.hf.names import tensors_of
+from training.hf.headers import SIZES, Place, open_regular, read_header, read_json
+from training.hf.names import EMBEDDING, HEAD, tensors_of
 from training.model_config import ModelConfig
 
 MAX_CONFIG: Final = 4 << 20
 MAX_INDEX: Final = 64 << 20
 # What is listed for each layer must fit into memory, whatever a config claims.
 MAX_LAYERS: Final = 1000
-_CHUNK: Final = 1 << 20
-_EMBEDDING: Final = "model.embed_tokens.weight"
-_OUTPUT: Final = "lm_head.weight"
+HEAD_DIFFERS: Final = (
+    f"config.json says that {HEAD} is the embedding (tie_word_embeddings), but both are stored "
+    "and differ. Set tie_word_embeddings to false in config.json if the model is not tied."
+)
+# Numbers compared at a time.
+_CHUNK: Final = 1 << 18
 _LISTED: Final = 5
 
 
@@ -30,9 +34,9 @@ _LISTED: Final = 5
 class FolderFacts:
     """What a model folder holds.
 
-    ``places`` says of each tensor that the model has where it lies; ``spare`` are the ones that may be
-    there without being used; ``files`` are all that belong to the model, weights first; ``dtype`` is the type
-    of most numbers; ``weight_bytes`` is the size of all tensors.
+    ``places`` says of each tensor that the model has where it lies, file by file in the order of the bytes;
+    ``spare`` are the ones that may be there without being used; ``files`` are all that belong to the model,
+    weights first; ``dtype`` is the type of most numbers; ``weight_bytes`` is the size of all tensors.
     """
 
     folder: Path
@@ -80,7 +84,7 @@ def inspect_folder(folder: Path) -> FolderFacts:
         dtype=counts.most_common(1)[0][0],
         places={name: place for name, place in stored.items() if name not in spare},
         spare={name: stored[name] for name in spare},
-        files=(*weights, *chosen.companions),
+        files=(*weights, *chosen.companions, *(one for one in chosen.licences if (folder / one).is_file())),
         weight_bytes=sum(place.size for place in stored.values()),
     )
 
@@ -119,7 +123,7 @@ def compare(
     spare = frozenset(name for name in shapes.keys() - wanted.keys() if _may_be_spare(name, shape))
     problems = _listed("missing", sorted(wanted.keys() - shapes.keys()))
     problems += _listed("unexpected", sorted(shapes.keys() - wanted.keys() - spare))
-    checked = {**wanted, _OUTPUT: wanted[_EMBEDDING]} if _OUTPUT in spare else wanted
+    checked = {**wanted, HEAD: wanted[EMBEDDING]} if HEAD in spare else wanted
     problems += _listed(
         "of a wrong shape",
         [
@@ -138,28 +142,48 @@ def check_tied(facts: FolderFacts) -> None:
     Raises:
         ConfigError: when they differ, for then one of both would be lost.
     """
-    output = facts.spare.get(_OUTPUT)
-    if output is None:
-        return
-    embedding = facts.places[_EMBEDDING]
-    same = output.dtype == embedding.dtype and output.size == embedding.size
-    if same:
-        with (
-            open_regular(facts.folder / output.file) as one,
-            open_regular(facts.folder / embedding.file) as other,
-        ):
-            one.seek(output.begin)
-            other.seek(embedding.begin)
-            left = output.size
-            while left and same:
-                piece = one.read(min(_CHUNK, left))
-                same = bool(piece) and piece == other.read(len(piece))
-                left -= len(piece)
-    if not same:
-        raise ConfigError(
-            f"config.json says that {_OUTPUT} is the embedding (tie_word_embeddings), but both are stored "
-            "and differ. Set tie_word_embeddings to false in config.json if the model is not tied."
-        )
+    head = facts.spare.get(HEAD)
+    if head is not None and not same_numbers(head, facts.places[EMBEDDING]):
+        raise ConfigError(HEAD_DIFFERS)
+
+
+def same_numbers(one: Place, other: Place) -> bool:
+    """Compare two tensors, a piece at a time: bit by bit, or by value where their types are two.
+
+    Raises:
+        ConfigError: when a file cannot be read.
+    """
+    if one.shape != other.shape:
+        return False
+    width = [SIZES[place.dtype] for place in (one, other)]
+    with open_regular(one.path) as first, open_regular(other.path) as second:
+        first.seek(one.begin)
+        second.seek(other.begin)
+        left = one.size // width[0]
+        while left:
+            count = min(_CHUNK, left)
+            pieces = [first.read(count * width[0]), second.read(count * width[1])]
+            if [len(piece) for piece in pieces] != [count * each for each in width]:
+                return False
+            if one.dtype == other.dtype:
+                same = pieces[0] == pieces[1]
+            else:
+                same = _values(pieces[0], one.dtype) == _values(pieces[1], other.dtype)
+            if not same:
+                return False
+            left -= count
+    return True
+
+
+def _values(raw: bytes | bytearray, dtype: str) -> tuple[float, ...]:
+    """Read numbers of any of the types, all of which a float holds exactly."""
+    if dtype == "BF16":
+        # The upper half of an F32.
+        wide = bytearray(2 * len(raw))
+        wide[2::4], wide[3::4] = raw[0::2], raw[1::2]
+        return _values(wide, "F32")
+    letter, width = ("e", 2) if dtype == "F16" else ("f", 4)
+    return struct.unpack(f"<{len(raw) // width}{letter}", raw)
 
 
 def read_small(path: Path, most: int) -> dict[str, Any]:
@@ -206,7 +230,7 @@ def _stored(folder: Path, weights: str) -> tuple[tuple[str, ...], dict[str, Plac
     for file in shards:
         for name, place in read_header(folder / file).items():
             if name in found:
-                raise ConfigError(f"The tensor {name[:200]!r} lies in {found[name].file} and in {file}.")
+                raise ConfigError(f"The tensor {name[:200]!r} lies in {found[name].path.name} and in {file}.")
             if index.get(name) != file:
                 said = f"names {index[name]}" if name in index else "does not name it"
                 raise ConfigError(f"The tensor {name[:200]!r} lies in {file}, but {INDEX} {said}.")
@@ -217,7 +241,7 @@ def _stored(folder: Path, weights: str) -> tuple[tuple[str, ...], dict[str, Plac
 
 
 def _may_be_spare(name: str, shape: ModelConfig) -> bool:
-    return name.endswith(".rotary_emb.inv_freq") or (shape.tied and name == _OUTPUT)
+    return name.endswith(".rotary_emb.inv_freq") or (shape.tied and name == HEAD)
 
 
 def _listed(what: str, names: Sequence[str]) -> list[str]:

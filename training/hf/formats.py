@@ -1,6 +1,6 @@
 """As what a recipe's model can be written down. Imports no JAX."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from training.bases import find_base, is_base
 from training.config import TrainConfig
@@ -10,6 +10,8 @@ from training.model_config import preset
 
 # The whole model, or the adapter that was trained beside its base.
 Format = Literal["hf", "adapter"]
+# Above this, weights are written to several files.
+MAX_SHARD_BYTES: Final = 5_000_000_000
 
 
 def require_possible(config: TrainConfig, format: Format) -> None:

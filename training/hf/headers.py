@@ -7,11 +7,13 @@ the tensors' bytes without gaps (https://github.com/huggingface/safetensors).
 import json
 import math
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn, TypeGuard
+from typing import Any, Final, NoReturn, TypeGuard
 
 from training.errors import ConfigError
 
@@ -23,13 +25,15 @@ _OTHERS: Final = frozenset(
     | {"F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4", "F6_E2M3", "F6_E3M2", "C64"}
 )
 _LARGEST: Final = 2**63 - 1
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one tensor's bytes lie: file name, type, shape, first byte in the file, number of bytes."""
+    """Where a tensor lies: file, type as the file calls it, first byte in the file, number of bytes."""
 
-    file: str
+    name: str
+    path: Path
     dtype: str
     shape: tuple[int, ...]
     begin: int
@@ -37,7 +41,7 @@ class Place:
 
 
 def read_header(path: Path) -> dict[str, Place]:
-    """Read which tensors a file holds, without reading any of them.
+    """Read which tensors a file holds, in the order of their bytes, without reading any of them.
 
     Raises:
         ConfigError: when it is no sound safetensors file, or a tensor has a type that is not read.
@@ -58,12 +62,13 @@ def read_header(path: Path) -> dict[str, Place]:
             )
         header = read_json(file.read(length), path.name)
     header.pop("__metadata__", None)
-    places = {name: _place(path.name, name, facts, 8 + length) for name, facts in header.items()}
-    _check_cover(path.name, places, 8 + length, size)
-    return places
+    found = [_place(path, name, facts, 8 + length) for name, facts in header.items()]
+    found.sort(key=lambda place: (place.begin, place.size))
+    _check_cover(path.name, found, 8 + length, size)
+    return {place.name: place for place in found}
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading, following links; a pipe or a device is refused and never waited for.
 
     Raises:
@@ -91,15 +96,22 @@ def read_json(raw: bytes, name: str) -> dict[str, Any]:
         raise ValueError(f"{constant} is not JSON")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            names = [key for key, _ in pairs]
-            twice = next(key for key in made if names.count(key) > 1)
-            raise ValueError(f"{twice[:100]!r} is there twice")
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                raise ValueError(f"{key[:100]!r} is there twice")
+            made[key] = value
         return made
 
     try:
         value = json.loads(raw.decode(), parse_constant=refuse, object_pairs_hook=once)
+        if _HALF.search(raw):
+            # What stands for no character can neither be written to a file nor kept by a database.
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{name} holds half of a surrogate pair (\\ud800 to \\udfff), which is no text. Correct it."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} holds no sound JSON: {str(error)[:300]}.") from error
     if not isinstance(value, dict):
@@ -107,10 +119,10 @@ def read_json(raw: bytes, name: str) -> dict[str, Any]:
     return value
 
 
-def _place(file: str, name: str, facts: Any, data: int) -> Place:
+def _place(path: Path, name: str, facts: Any, data: int) -> Place:
     known = facts if isinstance(facts, dict) else {}
     dtype, shape, span = known.get("dtype"), known.get("shape"), known.get("data_offsets")
-    what = f"{file}: the tensor {name[:200]!r}"
+    what = f"{path.name}: the tensor {name[:200]!r}"
     if not _numbers(shape) or not _numbers(span) or len(span) != 2 or span[0] > span[1]:
         raise ConfigError(f"{what} has no sound shape and data_offsets.")
     if not isinstance(dtype, str) or dtype not in SIZES:
@@ -121,7 +133,7 @@ def _place(file: str, name: str, facts: Any, data: int) -> Place:
     size = span[1] - span[0]
     if math.prod(shape) * SIZES[dtype] != size:
         raise ConfigError(f"{what} has {size:,} bytes, which is not its shape {shape} in {dtype}.")
-    return Place(file, dtype, tuple(shape), data + span[0], size)
+    return Place(name, path, dtype, tuple(shape), data + span[0], size)
 
 
 def _numbers(values: Any) -> TypeGuard[list[int]]:
@@ -132,13 +144,13 @@ def _numbers(values: Any) -> TypeGuard[list[int]]:
     )
 
 
-def _check_cover(file: str, places: Mapping[str, Place], begin: int, end: int) -> None:
-    """Check that the tensors lie one behind the other and fill the file."""
+def _check_cover(file: str, places: Sequence[Place], begin: int, end: int) -> None:
+    """Check that the tensors, in the order of their bytes, lie one behind the other and fill the file."""
     at = begin
-    for name, place in sorted(places.items(), key=lambda item: (item[1].begin, item[1].size)):
+    for place in places:
         if place.begin != at:
             how = "overlaps another one" if place.begin < at else "leaves a gap before it"
-            raise ConfigError(f"{file}: the tensor {name[:200]!r} {how}. The file is damaged.")
+            raise ConfigError(f"{file}: the tensor {place.name[:200]!r} {how}. The file is damaged.")
         at += place.size
     if at != end:
         what = "cut off" if at > end else "damaged: bytes follow its last tensor"

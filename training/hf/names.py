@@ -41,11 +41,13 @@ class Tensor:
         return product
 
 
+EMBEDDING: Final = "model.embed_tokens.weight"
+HEAD: Final = "lm_head.weight"
 _LAYER: Final = "model.layers.{}."
 _COMMON: Final = (
-    Name("model.embed_tokens.weight", "embedding"),
+    Name(EMBEDDING, "embedding"),
     Name("model.norm.weight", "norm.scale"),
-    Name("lm_head.weight", "output.kernel", transposed=True),
+    Name(HEAD, "output.kernel", transposed=True),
     Name(_LAYER + "input_layernorm.weight", "blocks.{}.attention_norm.scale"),
     Name(_LAYER + "self_attn.q_norm.weight", "blocks.{}.attention.q_norm.scale"),
     Name(_LAYER + "self_attn.k_norm.weight", "blocks.{}.attention.k_norm.scale"),

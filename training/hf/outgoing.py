@@ -86,7 +86,7 @@ def rounded(array: np.ndarray, one: Stored) -> np.ndarray:
     Raises:
         ExportError: for a number that is finite and becomes infinite.
     """
-    wanted = numpy_type(one.dtype, where=one.name)
+    wanted = numpy_type(one.dtype)
     if array.dtype == wanted:
         return array
     with np.errstate(over="ignore"):

@@ -5,21 +5,17 @@ holds what the receiver keeps and about one tensor more.
 """
 
 from collections.abc import Iterator
-from io import FileIO
+from io import BufferedReader
 from itertools import groupby
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from training.errors import ConfigError
-from training.hf.accounting import EMBEDDING, HEAD, account
-from training.hf.names import Tensor
-from training.hf.shards import Place, places
+from training.hf.headers import Place, open_regular
+from training.hf.names import Tensor, tensors_of
+from training.hf.recorded import inspect_model
 from training.model_config import ModelConfig
-
-# Bytes compared at a time; a multiple of every item's size.
-_CHUNK: Final = 1 << 22
 
 
 def stream(folder: Path, shape: ModelConfig) -> Iterator[tuple[Tensor, np.ndarray]]:
@@ -29,56 +25,20 @@ def stream(folder: Path, shape: ModelConfig) -> Iterator[tuple[Tensor, np.ndarra
     All is checked before the first one comes: what is missing, left over, or of another shape or type.
 
     Raises:
-        ConfigError: as `training.hf.shards.places` and `training.hf.accounting.account`; for another
-            type of numbers, and for a file that changes while it is read.
+        ConfigError: as `training.hf.recorded.inspect_model`, and for a file that changes while it is read.
     """
-    found = {place.name: place for place in places(folder)}
-    wanted = account(
-        {name: place.shape for name, place in found.items()},
-        shape,
-        head_repeats_embedding=lambda: same_numbers(found[HEAD], found[EMBEDDING]),
-    )
-    used = [place for place in found.values() if place.name in wanted]
-    for place in used:
-        numpy_type(place.dtype, where=f"{place.path}: {place.name}")
-    return _read_all(used, wanted)
+    facts = inspect_model(folder, shape)
+    return _read_all(list(facts.places.values()), {tensor.theirs: tensor for tensor in tensors_of(shape)})
 
 
-def numpy_type(stored: str, *, where: str) -> np.dtype:
-    """Return the type of numbers that a file calls F32, F16 or BF16.
-
-    Raises:
-        ConfigError: for any other, saying where it was found.
-    """
+def numpy_type(stored: str) -> np.dtype:
+    """Return the type of numbers that a file calls F32, F16 or BF16."""
     if stored == "BF16":
         import ml_dtypes
 
         brain: np.dtype = np.dtype(ml_dtypes.bfloat16)
         return brain
-    if stored not in ("F32", "F16"):
-        raise ConfigError(f"{where} is stored as {stored}; only F32, F16 and BF16 are supported.")
-    return np.dtype(np.float32 if stored == "F32" else np.float16)
-
-
-def same_numbers(one: Place, other: Place) -> bool:
-    """Compare two tensors of the same shape, a few megabytes at a time.
-
-    Raises:
-        ConfigError: as `stream`.
-    """
-    types = [numpy_type(place.dtype, where=f"{place.path}: {place.name}") for place in (one, other)]
-    numbers = one.size // types[0].itemsize
-    step = _CHUNK // 4
-    with _open(one.path) as first, _open(other.path) as second:
-        for begin in range(0, numbers, step):
-            parts = []
-            for place, file, kind in ((one, first, types[0]), (other, second, types[1])):
-                part = np.empty(min(step, numbers - begin), kind)
-                _fill(file, place.start + begin * kind.itemsize, memoryview(part.view(np.uint8)), place)
-                parts.append(part)
-            if not np.array_equal(parts[0], parts[1]):
-                return False
-    return True
+    return np.dtype({"F32": np.float32, "F16": np.float16}[stored])
 
 
 def read_place(place: Place) -> np.ndarray:
@@ -87,32 +47,25 @@ def read_place(place: Place) -> np.ndarray:
     Raises:
         ConfigError: as `stream`.
     """
-    with _open(place.path) as file:
+    with open_regular(place.path) as file:
         return _read(file, place)
 
 
 def _read_all(used: list[Place], wanted: dict[str, Tensor]) -> Iterator[tuple[Tensor, np.ndarray]]:
     for path, group in groupby(used, key=lambda place: place.path):
-        with _open(path) as file:
+        with open_regular(path) as file:
             for place in group:
                 # Not kept here: the receiver's is the only reference.
                 yield wanted[place.name], _read(file, place)
 
 
-def _open(path: Path) -> FileIO:
-    try:
-        return FileIO(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
-
-
-def _read(file: FileIO, place: Place) -> np.ndarray:
-    array: np.ndarray = np.empty(place.shape, numpy_type(place.dtype, where=f"{place.path}: {place.name}"))
-    _fill(file, place.start, memoryview(array.reshape(-1).view(np.uint8)), place)
+def _read(file: BufferedReader, place: Place) -> np.ndarray:
+    array: np.ndarray = np.empty(place.shape, numpy_type(place.dtype))
+    _fill(file, place.begin, memoryview(array.reshape(-1).view(np.uint8)), place)
     return array
 
 
-def _fill(file: FileIO, start: int, into: memoryview, place: Place) -> None:
+def _fill(file: BufferedReader, start: int, into: memoryview, place: Place) -> None:
     """Fill memory with the bytes from a place on; one read may give fewer than asked for."""
     done = 0
     try:

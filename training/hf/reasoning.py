@@ -2,7 +2,8 @@
 
 Between ``<think>`` and ``</think>`` a step is a line. A line break in a step is written ``\\n``, the text
 that ends the thinking with ``\\?`` behind its first character; a backslash is doubled only where it could be
-taken for one of these, so that the ``\\frac`` of a formula stays as models know it.
+taken for one of these, so that the ``\\frac`` of a formula stays as models know it. A step of nothing but
+whitespace begins with ``\\?``, for an empty line is no step.
 """
 
 import re
@@ -102,6 +103,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 def _escape(step: str, closing: str) -> str:
     text = _ESCAPED.sub(lambda found: "\\n" if found[0] == "\n" else "\\\\", step)
+    text = text if text.strip() else f"\\?{text}"
     return text.replace(closing, f"{closing[0]}\\?{closing[1:]}") if closing else text
 
 

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from training.errors import ExportError
+from training.errors import ConfigError, ExportError
+from training.hf.headers import open_regular
 
-# One of these tells that a folder is the work of an earlier export or of a like program.
-_SIGNS: Final = ("config.json", "adapter_config.json")
+README_NAME: Final = "README.md"
+# A line of the README of every export, which Markdown does not show: nothing else is ever overwritten.
+MARK: Final = "<!-- written by export_model -->"
+# A model card, with the longest recipe in it, is far smaller.
+_MAX_README: Final = 4 << 20
 
 
 def require_free(target: Path, *, overwrite: bool) -> None:
@@ -26,10 +30,10 @@ def require_free(target: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ExportError(f"{target} is not empty. Choose another folder, or overwrite it with --overwrite.")
-    if not any((target / sign).is_file() for sign in _SIGNS) or any(one.is_dir() for one in target.iterdir()):
+    if not _is_marked(target) or any(one.is_dir() for one in target.iterdir()):
         raise ExportError(
-            f"{target} does not look like an exported model, so --overwrite leaves it alone: "
-            "choose another folder, or delete it yourself."
+            f"{target} is no folder that export_model wrote (its {README_NAME} lacks the line {MARK}, or "
+            "there are folders in it), so --overwrite leaves it alone: choose another one, or delete it."
         )
 
 
@@ -62,6 +66,14 @@ def new_folder(target: Path, *, overwrite: bool = False, needed_bytes: int = 0) 
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.{full}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_marked(folder: Path) -> bool:
+    try:
+        with open_regular(folder / README_NAME) as file:
+            return MARK.encode() in file.read(_MAX_README).splitlines()
+    except (ConfigError, OSError):
+        return False
 
 
 def _take_place(partial: Path, target: Path) -> None:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from training.hf.accounting import EMBEDDING, HEAD, account
-from training.hf.names import tensors_of
+from training.errors import ConfigError
+from training.hf.files import HEAD_DIFFERS, compare
+from training.hf.names import EMBEDDING, HEAD, tensors_of
 from training.leaves import named_leaves
 from training.model import Transformer
 from training.model_config import ModelConfig
@@ -19,16 +20,19 @@ def params_from_hf(tensors: Mapping[str, np.ndarray], shape: ModelConfig) -> nnx
     """Turn tensors into fp32 parameters of an unscanned `Transformer`, still on the host.
 
     Raises:
-        ConfigError: as `training.hf.accounting.account`.
+        ConfigError: for tensors that are missing, unexpected or of a wrong shape, and for an output matrix
+            of a tied model that is not its embedding.
     """
-    wanted = account(
-        {name: np.shape(tensor) for name, tensor in tensors.items()},
-        shape,
-        head_repeats_embedding=lambda: np.array_equal(tensors[HEAD], tensors[EMBEDDING]),
+    problems, spare = compare(
+        {name: np.shape(tensor) for name, tensor in tensors.items()}, shape, told_by="The tensors"
     )
+    if problems:
+        raise ConfigError(problems)
+    if HEAD in spare and not np.array_equal(tensors[HEAD], tensors[EMBEDDING]):
+        raise ConfigError(HEAD_DIFFERS)
     arrays = {}
-    for theirs, tensor in wanted.items():
-        array = np.asarray(tensors[theirs], dtype=np.float32)
+    for tensor in tensors_of(shape):
+        array = np.asarray(tensors[tensor.theirs], dtype=np.float32)
         arrays[tensor.ours] = np.ascontiguousarray(array.T) if tensor.transposed else array
     described = _described(shape)
     ordered = [arrays[ours] for ours in named_leaves(described)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.errors import ConfigError
+from training.hf.headers import open_regular
 
 TOKENIZER_NAME: Final = "tokenizer.json"
 TEMPLATE_NAME: Final = "chat_template.jinja"
@@ -63,6 +64,16 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
     )
 
 
+def read_chat_template(folder: Path) -> str:
+    """Read a model's chat template alone; empty where it has none.
+
+    Raises:
+        ConfigError: naming the model, the file, and what to do.
+    """
+    name = _name_of(folder)
+    return _template(folder, _object(folder, CONFIG_NAMES[0], name), name)
+
+
 def _name_of(folder: Path) -> str:
     """Name a model as people do: by its record, else by its folder."""
     try:
@@ -84,12 +95,13 @@ def _no_tokenizer(folder: Path, name: str) -> str:
 
 
 def _read(folder: Path, file: str, name: str, most: int) -> bytes | None:
-    try:
-        with (folder / file).open("rb") as opened:
-            raw = opened.read(most + 1)
-    except FileNotFoundError:
+    path = folder / file
+    if not path.exists() and not path.is_symlink():
         return None
-    except OSError as error:
+    try:
+        with open_regular(path) as opened:
+            raw = opened.read(most + 1)
+    except (ConfigError, OSError) as error:
         raise ConfigError(f"{name}: {file} cannot be read ({error}). Import it anew.") from error
     if len(raw) > most:
         raise ConfigError(f"{name}: {file} has more than {most:,} bytes, which no such file needs.")
@@ -171,4 +183,11 @@ def _template(folder: Path, config: Mapping[str, Any], name: str) -> str:
             f"{name}: chat_template of tokenizer_config.json must be a text of at most {_MAX_TEMPLATE:,} "
             "characters."
         )
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{name}: chat_template of tokenizer_config.json holds half of a surrogate pair "
+            f"(\\u{ord(given[error.start]):04x}), which is no text. Correct it."
+        ) from error
     return given

@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from training.hf.shards import INDEX_NAME, MAX_SHARD_BYTES, SINGLE_NAME, places_in
+from training.hf.choosing import INDEX, SINGLE
+from training.hf.formats import MAX_SHARD_BYTES
+from training.hf.headers import SIZES, read_header
+from training.hf.reading import numpy_type
 
-ITEM_BYTES: Final = {"F32": 4, "F16": 2, "BF16": 2}
-_NUMPY_NAMES: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Readers take a file without it for one of another framework.
 _METADATA: Final = {"format": "pt"}
 
@@ -28,7 +29,7 @@ class Stored:
     @property
     def size(self) -> int:
         """Its bytes."""
-        product = ITEM_BYTES[self.dtype]
+        product = SIZES[self.dtype]
         for length in self.shape:
             product *= length
         return product
@@ -54,8 +55,8 @@ def write_weights(
     """
     shards = _cut(tensors, max_shard_bytes)
     if len(shards) == 1:
-        write_file(folder / SINGLE_NAME, shards[0], fetch)
-        return [SINGLE_NAME]
+        write_file(folder / SINGLE, shards[0], fetch)
+        return [SINGLE]
     where: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
@@ -65,18 +66,18 @@ def write_weights(
         "metadata": {"total_size": sum(one.size for one in tensors)},
         "weight_map": dict(sorted(where.items())),
     }
-    (folder / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", "utf-8")
-    return [*sorted(set(where.values())), INDEX_NAME]
+    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", "utf-8")
+    return [*sorted(set(where.values())), INDEX]
 
 
 def write_file(path: Path, tensors: Sequence[Stored], fetch: Callable[[Stored], np.ndarray]) -> None:
-    """Write one safetensors file, and let the safetensors library look at it once it is on the disk.
+    """Write one safetensors file, and check its header once it is on the disk.
 
     Raises:
         As `write_weights`.
     """
     # Wide numbers first, so that every tensor begins at a multiple of its item's size.
-    ordered = sorted(tensors, key=lambda one: (-ITEM_BYTES[one.dtype], one.name))
+    ordered = sorted(tensors, key=lambda one: (-SIZES[one.dtype], one.name))
     head: dict[str, object] = {"__metadata__": _METADATA}
     start = 0
     for one in ordered:
@@ -90,12 +91,12 @@ def write_file(path: Path, tensors: Sequence[Stored], fetch: Callable[[Stored], 
             file.write(_bytes(one, fetch(one)))
         file.flush()
         os.fsync(file.fileno())
-    places_in(path)
+    read_header(path)
 
 
 def _bytes(one: Stored, array: np.ndarray) -> memoryview:
     """Show the bytes of an array, little-endian, row by row."""
-    if array.shape != one.shape or array.dtype.name != _NUMPY_NAMES[one.dtype]:
+    if array.shape != one.shape or array.dtype.name != numpy_type(one.dtype).name:
         raise ValueError(
             f"{one.name} should be {one.dtype} {one.shape}, and is {array.dtype.name} {array.shape}"
         )

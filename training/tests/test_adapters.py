@@ -1,11 +1,10 @@
 """Fine-tuning a base model: what is trained, what stays, and the same bits after an interruption."""
 
-import hashlib
 import itertools
-import json
-import string
+import multiprocessing
+import os
+import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,59 +17,30 @@ import numpy as np
 from training import bases
 from training.adapters import merge, quantize, targets
 from training.assembly import assemble, first_state, part
-from training.bases import RECORD_NAME, BaseRecord, FileFacts
 from training.checkpoint_store import restore, restore_params
 from training.checkpoints import newest_sound_step_dir, read_metadata
+from training.data import batch_indices
 from training.decoding import make_decoding
 from training.device import select_device
 from training.errors import CheckpointError, ConfigError
 from training.hashing import leaf_hashes, params_hash
+from training.hf.tests.characters import character_files
 from training.hf.tests.folders import FAMILIES, model_folder
+from training.hf.tests.registering import register
 from training.leaves import named_leaves
 from training.linear import restored
 from training.planning import Planner
 from training.serving import Models
-from training.tests.support import StopAfter, chain_examples, fast_config, run_training
+from training.step import to_device
+from training.tests.support import MemoryRecorder, chain_examples, fast_config, run_training
 
-# Each character an id of its own, after the ids that fill and end: as many as the fixtures' tables have rows.
-CHARACTERS = "0123456789+-*=#\n ?<>/\\\"'.,:_&HFPS" + string.ascii_lowercase
-ALPHABET = ["<pad>", "<end>", *CHARACTERS]
 FP32 = jnp.dtype(jnp.float32)
 
 
 def write_base(root: Path, family: str = "qwen3", *, name: str = "tiny", **options) -> str:
     """Write a fixture's model as a base model under ``root``; returns how a recipe names it."""
-    vocabulary = {piece: number for number, piece in enumerate(ALPHABET)}
-    added = [
-        {"id": number, "content": piece, "special": True, "single_word": False, "lstrip": False,
-         "rstrip": False, "normalized": False}
-        for number, piece in enumerate(ALPHABET[:2])
-    ]  # fmt: skip
-    tokenizer: dict[str, Any] = {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
-        "pre_tokenizer": None, "post_processor": None, "decoder": {"type": "Fuse"},
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "?", "dropout": None,
-                  "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False,
-                  "byte_fallback": False, "ignore_merges": False},
-    }  # fmt: skip
-    texts = {
-        "tokenizer.json": json.dumps(tokenizer),
-        "tokenizer_config.json": json.dumps({"eos_token": "<end>", "pad_token": "<pad>"}),
-    }
-    folder = model_folder(root / f"new-{name}-{family}", family, files=texts, **options)
-    files = {
-        path.name: FileFacts(size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in folder.iterdir()
-    }
-    whole = bases.content_hash(files)
-    record = BaseRecord(
-        name=name, source="a fixture", family=family, parameters=1, dtype="F32", files=files,
-        content_hash=whole, imported_at=0,
-    )  # fmt: skip
-    (folder / RECORD_NAME).write_text(record.model_dump_json())
-    if not (root / whole).exists():
-        folder.rename(root / whole)
-    return bases.reference(name, whole)
+    folder = model_folder(root / f"new-{name}-{family}", family, files=character_files(), **options)
+    return register(folder, root, name=name)
 
 
 @pytest.fixture(scope="module")
@@ -115,38 +85,63 @@ def test_adapters_add_nothing_at_first_and_only_they_are_trained(base, method):
     assert float(jnp.mean(jnp.abs(found - expected))) < (1e-5 if method == "lora" else 0.05)
 
 
-def test_a_run_stopped_anywhere_goes_on_in_the_same_bits_and_leaves_its_base_alone(base, tmp_path, cache_dir):
-    config = adapted(
-        base,
-        method="qlora",
-        steps=8,
-        lora_dropout=0.2,
-        ema_decay=0.9,
-        eval_every_steps=4,
-        evaluate_first=True,
+HARD = {
+    "method": "qlora", "steps": 8, "lora_dropout": 0.2, "ema_decay": 0.9, "eval_every_steps": 4,
+    "evaluate_first": True, "save_every_steps": 2,
+}  # fmt: skip
+
+
+class Killed(MemoryRecorder):
+    """Kills its own process in the middle of an update after a checkpoint that is complete."""
+
+    def should_stop(self):
+        if any(one.step == 4 for one in self.checkpoints) and self.phases[-1][0] == "training":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+
+def train_until_killed(root, base, place, cache_dir):
+    bases.use_root(lambda: root)
+    run_training(
+        adapted(base, **HARD), place, cache_dir, recorder=Killed(), test_count=8, metadata={"run_id": 3}
     )
-    facts = {"run_id": 3}
-    before = leaf_hashes(first_state(assemble(config, cpu())).frozen)
+
+
+def test_a_run_that_was_killed_goes_on_in_the_same_bits(root, base, tmp_path, cache_dir):
+    config, facts = adapted(base, **HARD), {"run_id": 3}
     whole, told = run_training(config, tmp_path / "whole", cache_dir, test_count=8, metadata=facts)
     assert [one.step for one in told.evaluations] == [0, 4, 8]
     assert [one.n for one in told.evaluations] == [8, 4, 8]
-    first = StopAfter(3)
-    run_training(config, tmp_path / "cut", cache_dir, recorder=first, test_count=8, metadata=facts)
+    arguments = (root, base, tmp_path / "cut", cache_dir)
+    child = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=arguments)
+    child.start()
+    child.join(240)
+    assert child.exitcode == -signal.SIGKILL
+    cut = newest(tmp_path / "cut")
+    assert int(cut.name) < 8
     resumed, _ = run_training(
-        config,
-        tmp_path / "cut",
-        cache_dir,
-        resume_from=newest(tmp_path / "cut"),
-        test_count=8,
-        metadata=facts,
+        config, tmp_path / "cut", cache_dir, resume_from=cut, test_count=8, metadata=facts
     )
     assert resumed.params_hash == whole.params_hash
-    state = restore(newest(tmp_path / "cut"), assembly=assemble(config, cpu()))
-    assert leaf_hashes(state.frozen) == before
-    assert params_hash(state.params) == whole.params_hash
     stored = read_metadata(newest(tmp_path / "cut"))
     assert stored["base"]["content_hash"].startswith(base.partition("@")[2])
     assert all("lora" in name for name in stored["arrays"] if name.startswith("params"))
+    state = restore(newest(tmp_path / "cut"), assembly=assemble(config, cpu()))
+    assert params_hash(state.params) == whole.params_hash
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_updates_leave_every_bit_of_the_base_alone(base, optimizer):
+    config = adapted(base, method="qlora", optimizer=optimizer)
+    rows = _rows(config)
+    engine = Planner(config, rows, cpu()).engine(MemoryRecorder(), step=0)
+    state = first_state(engine.assembly)
+    frozen, trained = leaf_hashes(state.frozen), leaf_hashes(state.params)
+    for number in range(3):
+        batch = rows.batch(batch_indices(rows=len(rows), batch_size=4, seed=0, step=number))
+        state, _ = engine.step(state, to_device(batch, cpu()))
+    assert leaf_hashes(state.frozen) == frozen
+    assert all(now != trained[name] for name, now in leaf_hashes(state.params).items())
 
 
 def test_layers_in_a_scan_begin_with_the_same_numbers(base):
@@ -209,14 +204,12 @@ def _rows(config):
 
 def test_targets_are_searched_in_the_names_of_projections(base):
     assert len(targets(adapted(base), 3)) == 21
-    some = adapted(base, lora_targets=r"layers\.[01]\..*(q|v)_proj")
+    some = adapted(base, lora_targets="layers.0.*q_proj|layers.0.*v_proj|layers.1.*q_proj|layers.1.*v_proj")
     assert targets(some, 3) == {f"{layer}.attention.{one}" for layer in (0, 1) for one in "qv"}
     with pytest.raises(ConfigError, match=r"fits no projection\. Names are.*layers\.0\.mlp\.down_proj"):
         targets(adapted(base, lora_targets="dense"), 3)
     with pytest.raises(ConfigError, match="some layers only"):
         assemble(some.model_copy(update={"scan_layers": True}), cpu())
-    with pytest.raises(ConfigError, match="no regular expression"):
-        adapted(base, lora_targets="(")
 
 
 def test_adapters_without_a_base_are_refused():
@@ -231,6 +224,9 @@ def test_a_checkpoint_of_adapters_goes_with_its_own_base_and_form_alone(root, ba
     told = config.model_copy(update={"reasoning": "think"})
     with pytest.raises(CheckpointError, match="another tokenizer"):
         restore_params(step_dir, assembly=assemble(told, cpu()))
+    alike = write_base(root, dtype="BF16")
+    with pytest.raises(CheckpointError, match="Adapters mean nothing beside other weights"):
+        restore_params(step_dir, assembly=assemble(config.model_copy(update={"model": alike}), cpu()))
     other = config.model_copy(update={"model": "tiny@" + "0" * 12})
     with pytest.raises(ConfigError, match=r"is not on this machine\. Import it with"):
         assemble(other, cpu())
@@ -250,6 +246,16 @@ def test_adapters_on_one_base_share_its_weights(base, tmp_path, cache_dir):
     one, other = (named_leaves(part(each.params, each.config)[1]) for each in models._loaded.values())
     assert one.keys() == other.keys()
     assert all(one[name] is other[name] for name in one)
+
+
+def test_weights_that_changed_on_the_disk_are_refused_to_the_bit(root):
+    name = write_base(root, "qwen2", dtype="F16")
+    path = bases.find_base(name).folder / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match="other content than when the model was imported"):
+        first_state(assemble(adapted(name), cpu()))
 
 
 def test_all_weights_of_a_base_are_trained_from_its_own(base):

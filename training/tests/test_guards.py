@@ -5,13 +5,16 @@ import pytest
 pytestmark = pytest.mark.jax
 pytest.importorskip("jax")
 
+from training import bases
 from training.config import make_config
 from training.data import build_rows, make_rows
 from training.errors import ConfigError
 from training.examples import TraceExample
 from training.guards import check, check_tokens, require_supervision
+from training.hf.tests.arrays import write_base
 from training.packing import pack
 from training.tests.support import chain_examples, fast_config
+from training.text_form import BYTES
 from training.tokenized import tokenize
 
 EXAMPLES = [
@@ -30,6 +33,23 @@ def warnings(examples=EXAMPLES, **changes):
 @pytest.mark.parametrize("packing", [True, False])
 def test_a_sound_recipe_gives_no_warning(packing):
     assert warnings(packing=packing) == []
+
+
+def test_rows_beyond_what_a_base_model_was_made_for_are_warned_about(tmp_path, monkeypatch):
+    monkeypatch.setattr(bases, "_places", [lambda: tmp_path])
+    name = write_base(tmp_path, "qwen3")
+    assert bases.find_base(name).positions == 128
+    rows = make_rows(EXAMPLES, fast_config(sequence_length=64), content_hash="", cache_dir=None)
+
+    def warned(length):
+        config = make_config({"model": name, "sequence_length": length, "batch_size": 1, "steps": 10})
+        found = check(config, rows, examples=EXAMPLES, vocab_size=1000)
+        return [one for one in found if "max_position_embeddings" in one]
+
+    monkeypatch.setattr("training.guards.text_form", lambda _: BYTES)
+    assert warned(128) == []
+    (said,) = warned(129)
+    assert said.startswith(f"sequence_length=129 is more than the 128 positions that {name} was made for")
 
 
 def test_the_recipe_as_it_comes_gives_no_warning():

@@ -66,9 +66,7 @@ def test_missing_and_unexpected_tensors_are_named(tensors):
 
 def test_a_tensor_of_another_shape_is_named_with_both(tensors):
     tensors["model.layers.0.mlp.up_proj.weight"] = np.ones((8, 12))
-    with pytest.raises(
-        ConfigError, match=r"up_proj.weight has shape \(8, 12\), the config asks for \(12, 8\)"
-    ):
+    with pytest.raises(ConfigError, match=r"up_proj.weight is \[8, 12\], the config asks for \[12, 8\]"):
         params_from_hf(tensors, SHAPE)
 
 
@@ -77,5 +75,5 @@ def test_a_tied_model_may_repeat_its_table_but_not_contradict_it(tensors):
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].copy()
     assert "output.kernel" not in named_leaves(params_from_hf(tensors, SHAPE))
     tensors["lm_head.weight"] = tensors["lm_head.weight"] + 1
-    with pytest.raises(ConfigError, match=r"unexpected: lm_head\.weight"):
+    with pytest.raises(ConfigError, match=r"lm_head\.weight is the embedding .* both are stored and differ"):
         params_from_hf(tensors, SHAPE)

@@ -19,6 +19,7 @@ FREE = (
     "training.hf.form_child",
     "training.hf.formats",
     "training.hf.reasoning",
+    "training.hf.recorded",
     "training.hf.shards",
     "training.hf.target",
     "training.tokenizer",

@@ -73,7 +73,7 @@ def test_what_stays_is_counted_from_the_shapes():
 
 def test_targets_are_found_by_the_names_of_hugging_face():
     shape = PRESETS["tiny"]
-    queries = estimate(shape, config(method="lora", lora_rank=4, lora_targets=r"layers\.1\..*q_proj"))
+    queries = estimate(shape, config(method="lora", lora_rank=4, lora_targets="layers.1.*q_proj"))
     assert queries.trained == 4 * 4 * (128 + 128)
 
 
@@ -154,5 +154,5 @@ def test_what_fits_into_12_gb_as_the_documentation_says():
     assert {name for name in fits if fits[name]["full"] == 0} == set(fits) - everywhere
     assert {name for name in fits if fits[name]["adafactor"] < 8192} == {"Qwen3-1.7B", "Llama-3.2-1B"}
     assert fits["Qwen3-1.7B"]["adafactor"] == 0
-    assert fits["Llama-3.2-1B"]["adafactor"] == 4096
+    assert fits["Llama-3.2-1B"]["adafactor"] == 0
     assert all(fits[name][way] == 8192 for name in fits for way in ("lora", "qlora"))

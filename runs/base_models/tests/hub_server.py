@@ -11,6 +11,11 @@ from pathlib import Path
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def git_sha1(raw: bytes) -> str:
+    """Give the name under which git keeps a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(raw) + raw).hexdigest()
+
+
 class SmallHub(ThreadingHTTPServer):
     """Serves the files of a folder as ``owner/model``; tests change how it behaves."""
 
@@ -67,7 +72,7 @@ class _Answers(BaseHTTPRequestHandler):
             raw = one.read_bytes()
             lfs = {"sha256": hashlib.sha256(raw).hexdigest(), "size": len(raw), "pointerSize": 130}
             big = {"lfs": lfs} if one.suffix == ".safetensors" else {}
-            files.append({"rfilename": one.name, "size": len(raw), "blobId": "0", **big})
+            files.append({"rfilename": one.name, "size": len(raw), "blobId": git_sha1(raw), **big})
         files.append({"rfilename": "original/params.json", "size": 5, "blobId": "0"})
         body = {"id": repository, "modelId": repository, "sha": COMMIT, "siblings": files}
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})

@@ -5,6 +5,7 @@ from typing import Any
 
 from training import bases
 from training.hf.tests.folders import fixture_config
+from training.hf.tests.registering import register
 from training.hf.tests.support import write_model
 
 
@@ -13,21 +14,12 @@ def base_model(
 ) -> bases.Base:
     """Lay down a base model under the root of this test, and read it."""
     content_hash = f"{len(list(_root().glob('*'))) + 1:064x}"[::-1]
-    folder = _root() / content_hash
+    draft = _root() / "draft"
     config = fixture_config("qwen3") | {"vocab_size": 700}
-    write_model(folder, shape, config__json=config, **files)
-    record = bases.BaseRecord(
-        name=name,
-        source=name,
-        family="qwen3",
-        parameters=1,
-        dtype="float32",
-        files={},
-        content_hash=content_hash,
-        imported_at=imported_at,
-    )
-    (folder / bases.RECORD_NAME).write_text(record.model_dump_json())
-    return bases.read_base(folder)
+    write_model(draft, shape, config__json=config, **files)
+    # Without weights: two of them may have the same files.
+    register(draft, _root(), name=name, source=name, content_hash=content_hash, imported_at=imported_at)
+    return bases.read_base(_root() / content_hash)
 
 
 def _root() -> Path:

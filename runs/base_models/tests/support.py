@@ -5,6 +5,7 @@ from typing import Any
 
 from runs.base_models.importing import import_folder
 from runs.models import BaseModel, Run
+from runs.models.run import named_base
 from runs.tests.support import make_run
 from training.hf.tests.folders import model_folder
 
@@ -25,6 +26,7 @@ def import_tiny(folder: Path, name: str = "mini", *, family: str = "qwen3", **ch
 def run_from(row: BaseModel, **config: Any) -> Run:
     """Write a draft whose frozen config names a base model."""
     run = make_run(name="fine-tune")
-    Run.objects.filter(pk=run.pk).update(config={**run.config, "model": row.reference, **config})
+    frozen = {**run.config, "model": row.reference, **config}
+    Run.objects.filter(pk=run.pk).update(config=frozen, base_hash=named_base(frozen))
     run.refresh_from_db()
     return run

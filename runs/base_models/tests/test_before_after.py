@@ -4,6 +4,7 @@ import pytest
 
 from runs.base_models.before_after import before_after
 from runs.evaluation_pairs.changes import pair_up
+from runs.management.commands.finetune import figures, in_words
 from runs.models import Evaluation
 from runs.tests.samples_support import graded, record
 from runs.tests.support import finish, fresh, make_dataset, make_run, release_device, start
@@ -74,6 +75,36 @@ def test_without_both_there_is_nothing_to_compare(django_assert_num_queries):
     plain = trained((0, answers({1})), (10, answers({1})), evaluate_first=False)
     with django_assert_num_queries(0):
         assert before_after(plain) is None
+
+
+def test_how_many_texts_were_finished_and_had_the_form_stands_beside_the_shares(client, viewer):
+    cut = [graded(str(number), "9", finished=False) for number in range(8)]
+    run = trained((0, [*cut, *answers({8, 9})[8:]]), (10, answers(set(range(10)))))
+    Evaluation.objects.filter(step=0).update(format_rate=0.125, decoding={"max_new_tokens": 300})
+    Evaluation.objects.filter(step=10).update(format_rate=1.0)
+    found = compared(run)
+    assert found.form_words == (
+        "Before training: 20.0% of 10 texts were finished, and 12.5% had the form that is asked for. "
+        "Trained: 100.0% of 10 texts were finished, and 100.0% had the form that is asked for."
+    )
+    assert "ended by itself within 300 tokens: a low share before may say that" in found.caution
+    assert (figures(found)["base_finished_rate"], figures(found)["finished_rate"]) == (0.2, 1.0)
+    assert (figures(found)["base_format_rate"], figures(found)["format_rate"]) == (0.125, 1.0)
+    assert found.form_words in in_words(found)
+    assert found.caution in in_words(found)
+    client.force_login(viewer)
+    text = page_text(client.get(f"/runs/{run.pk}/"))
+    assert found.form_words in text
+    assert found.caution in text
+
+
+def test_verdicts_are_read_once_and_without_a_text(django_assert_num_queries):
+    run = trained((0, answers({0})), (10, answers({1})))
+    with django_assert_num_queries(3) as captured:
+        first = before_after(run)
+    assert not any("generated_text" in query["sql"] or '"prompt"' in query["sql"] for query in captured)
+    with django_assert_num_queries(1):
+        assert before_after(run) == first
 
 
 def test_another_grader_is_no_comparison():

@@ -103,7 +103,7 @@ def test_few_are_at_work_at_once(monkeypatch):
         one.start()
     for one in threads:
         one.join()
-    assert most == [bounded.AT_ONCE]
+    assert most == [bounded.ASKING]
 
 
 def test_a_missing_extra_is_named_in_a_line(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from runs.base_models.tests.hub_server import small_hub
 from runs.base_models.tests.support import FILES
 from runs.models import BaseModel
+from training import bases
 from training.hf.tests.folders import model_folder
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +32,7 @@ def test_a_folder_is_imported_and_again_changes_nothing(folder, capsys):
         "parameters": 28_384,
         "files": row.files,
         "created": True,
+        "mended": [],
     }
     call_command("import_model", str(folder), "--json")
     assert json.loads(capsys.readouterr().out) == {**said, "created": False}
@@ -52,6 +54,26 @@ def test_what_lies_in_the_artifacts_is_taken_up(folder, capsys):
     assert json.loads(capsys.readouterr().out) == {"found": [BaseModel.objects.get().reference]}
 
 
+def test_damage_is_found_by_reading_all_and_mended_by_importing_again(folder, capsys):
+    call_command("import_model", str(folder))
+    row = BaseModel.objects.get()
+    file = bases.root() / row.content_hash / "tokenizer.json"
+    call_command("import_model", "--verify", "--json")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"verified": 1, "damaged": {}}
+    file.write_text("[]")
+    with pytest.raises(CommandError, match="1 of 1 base models are damaged") as refused:
+        call_command("import_model", "--verify", "--json")
+    assert refused.value.returncode == 1
+    assert json.loads(capsys.readouterr().out)["damaged"] == {row.reference: ["tokenizer.json"]}
+    call_command("import_model", str(folder))
+    assert "was here. Mended what was damaged: tokenizer.json." in capsys.readouterr().out
+    assert file.read_text() == "{}"
+    file.unlink()
+    with pytest.raises(CommandError, match="damaged"):
+        call_command("import_model", "--verify")
+    assert f"{row.content_hash}: DAMAGED: {bases.RECORD_NAME}." in capsys.readouterr().out
+
+
 def test_a_repository_comes_with_a_token_from_a_file(folder, tmp_path, monkeypatch, capsys):
     pytest.importorskip("huggingface_hub")
     token = tmp_path / "token"
@@ -68,7 +90,7 @@ def test_a_repository_comes_with_a_token_from_a_file(folder, tmp_path, monkeypat
     ("words", "code", "said"),
     [
         ([], 2, "Name a folder or a repository"),
-        (["--scan", "somewhere"], 2, "nothing beside it"),
+        (["--scan", "somewhere"], 2, "nothing beside them"),
         (["nowhere"], 1, "There is no folder nowhere"),
         (["{folder}/config.json"], 1, "is a file"),
         (["{folder}", "--revision", "v1"], 1, "--revision is for the hub"),

@@ -8,16 +8,19 @@ pytest.importorskip("tokenizers")
 
 from runs.base_models.before_after import before_after
 from runs.base_models.importing import import_folder
-from runs.base_models.tests.tiny_base import tiny_base
 from runs.models import Run
 from runs.tests.support import make_dataset, manage_json
+from training.hf.tests.characters import character_files
+from training.hf.tests.folders import model_folder
+from training.hf.tests.support import CHATML
 
 SMALL = ("sequence_length=256", "lora_rank=2", "final_eval_limit=3", "max_new_tokens=4", "scan_layers=true")
 
 
 @pytest.mark.usefixtures("process_database")
 def test_one_command_trains_adapters_and_compares_with_the_base_model(tmp_path, client, viewer):
-    row = import_folder(tiny_base(tmp_path / "qtiny")).row
+    folder = model_folder(tmp_path / "qtiny", "qwen3", files=character_files(CHATML))
+    row = import_folder(folder).row
     make_dataset(count=40)
     told = manage_json(
         "finetune",

@@ -10,6 +10,7 @@ from django.core.management.base import OutputWrapper
 from runs.base_models.finetuning import default_fields, finetune, fit_of, require_room
 from runs.base_models.importing import import_folder
 from runs.devices import Device
+from runs.management.commands.finetune import FIGURES
 from runs.models import Run
 from runs.states import Status
 from runs.tests.support import make_dataset, with_jax
@@ -122,8 +123,17 @@ def test_the_command_takes_the_flags_of_train(row):
     config = run.config
     assert (config["method"], config["steps"], config["batch_size"]) == ("qlora", 9, 4)
     assert (config["learning_rate"], config["evaluate_first"], config["reasoning"]) == (2e-4, True, "think")
-    assert {told[name] for name in ("base_accuracy", "accuracy", "p_value")} == {None}
+    assert {told[name] for name in FIGURES} == {None}
     assert "An update needs about" in err
+
+
+@with_jax
+def test_set_alone_chooses_the_defaults_of_its_method(row):
+    make_dataset()
+    words = ["mine", "--dataset", "golden-v2", "--device", "cpu", "--detach", "--json"]
+    told = json.loads(run_command(*words, "--set", "method = full", "--set", "reasoning=plain")[0])
+    config = Run.objects.get(pk=told["run_id"]).config
+    assert (config["method"], config["learning_rate"], config["reasoning"]) == ("full", 1e-5, "plain")
 
 
 @with_jax
@@ -146,6 +156,18 @@ def test_the_command_refuses_what_cannot_fit_unless_forced(row, monkeypatch):
         (["mine"], "Give --dataset KEY"),
         (["mine", "--dataset", "golden-v2", "--model", "nano"], "does not go with --model"),
         (["mine", "--dataset", "golden-v2", "--recipe", "chain"], "does not go with --recipe"),
+        (
+            ["mine", "--dataset", "golden-v2", "--method", "lora", "--set", "method=full"],
+            "method is given by --method and by --set",
+        ),
+        (
+            ["mine", "--dataset", "golden-v2", "--reasoning", "plain", "--set", "reasoning=think"],
+            "reasoning is given by --reasoning and by --set",
+        ),
+        (
+            ["mine", "--dataset", "golden-v2", "--evaluate-base", "--set", "evaluate_first=false"],
+            "evaluate_first is given by --evaluate-base and by --set",
+        ),
         (["mine", "--resume-from", "latest"], "train --resume-from RUN"),
     ],
 )

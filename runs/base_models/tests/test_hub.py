@@ -1,5 +1,6 @@
 """Models from the hub: downloads that go on, refusals before the weights, and words for what fails."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from runs.base_models.from_hub import import_repository
 from runs.base_models.hub import Hub
 from runs.base_models.places import DOWNLOADS
 from runs.base_models.tests.hub_server import COMMIT, small_hub
+from runs.models import BaseModel
 from runs.tests.support import wait_until
 from training import bases
 from training.hf.tests.folders import model_folder
@@ -66,7 +68,7 @@ def test_a_model_comes_with_its_commit_and_only_with_what_is_needed(hub, folder)
     assert imported.created
     assert (row.name, row.source, row.revision) == ("model", "owner/model", COMMIT)
     assert (row.licence, row.licence_text) == ("apache-2.0", "Do as you like.")
-    assert set(row.files) == {WEIGHTS, "config.json", "tokenizer.json"}
+    assert set(row.files) == {WEIGHTS, "config.json", "tokenizer.json", "LICENSE"}
     assert fetched(hub)[0] == ("config.json", "")
     assert "pytorch_model.bin" not in dict(fetched(hub))
     there = bases.find_base(row.reference).folder
@@ -120,6 +122,38 @@ def test_weights_that_are_not_what_the_hub_tells_are_not_kept(hub):
         import_repository("owner/model")
     hub.damaged.clear()
     assert import_repository("owner/model").created
+
+
+def test_a_small_file_that_is_not_what_the_hub_tells_is_not_kept(hub):
+    hub.damaged.add("tokenizer.json")
+    with pytest.raises(UserError, match=r"tokenizer\.json .* otherwise than the hub tells \(git's SHA-1\)"):
+        import_repository("owner/model")
+    assert not BaseModel.objects.exists()
+    hub.damaged.clear()
+    assert import_repository("owner/model").created
+
+
+def test_a_disk_that_cannot_link_needs_room_for_a_copy(hub, monkeypatch):
+    def no_link(*_args):
+        raise OSError(95, "Operation not supported")
+
+    import shutil
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", no_link)
+    usage, download = shutil.disk_usage("/"), Hub.download
+
+    @contextlib.contextmanager
+    def then_full(*args, **more):
+        with download(*args, **more) as folder:
+            monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1 << 16))
+            yield folder
+
+    monkeypatch.setattr(Hub, "download", then_full)
+    with pytest.raises(UserError, match=r"The model needs 0\.1 MiB in .*, and 0\.1 MiB are free"):
+        import_repository("owner/model")
+    monkeypatch.setattr(Hub, "download", download)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1 << 40))
+    assert import_repository("owner/model").created, "where there is room it is copied"
 
 
 def test_a_connection_that_never_gives_a_byte_is_given_up(hub):

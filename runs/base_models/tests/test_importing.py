@@ -1,21 +1,27 @@
 """Rows of base models: written once a content, found by name and hash, kept while runs name them."""
 
 import hashlib
+import importlib
+import os
 import shutil
 
 import pytest
+from django.apps import apps
 
-from runs.base_models.deleting import delete_base
 from runs.base_models.importing import import_folder, scan
-from runs.base_models.licences import chat_template, read_told
+from runs.base_models.licences import read_told
 from runs.base_models.naming import check_name, is_repository, suggest_name
-from runs.base_models.selectors import find_row, runs_by_base
+from runs.base_models.selectors import Users, find_row, runs_by_base, runs_of
 from runs.base_models.tests.support import FILES, import_tiny, run_from
-from runs.models import BaseModel
+from runs.creating import create_run
+from runs.devices import Device
+from runs.models import BaseModel, Run
+from runs.states import Kind
 from runs.tests.support import make_run
 from training import bases
+from training.config import make_config
 from training.hf.tests.folders import model_folder
-from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, UserError
+from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError
 from tunix_site.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -141,63 +147,52 @@ def test_the_licence_stands_in_the_cards_front_matter(tmp_path, card, licence):
              '{"name": "default", "template": "d"}]}'},
             "d",
         ),
-        ({"tokenizer_config.json": '{"chat_template": 5}'}, ""),
         ({}, ""),
     ],
 )  # fmt: skip
 def test_the_chat_template_is_found_where_it_may_stand(tmp_path, files, template):
-    assert chat_template(model_folder(tmp_path, files=files)) == template
+    hashed = hashlib.sha256(template.encode()).hexdigest() if template else ""
+    assert read_told(model_folder(tmp_path, files=files)).chat_template_hash == hashed
 
 
-class TestDeleting:
-    def test_row_and_files_go_and_it_is_written_down(self, tmp_path, administrator):
-        row = import_tiny(tmp_path)
-        place = bases.root() / row.content_hash
-        assert delete_base(row, actor=administrator) == row.size_bytes
-        assert not place.exists()
-        assert not BaseModel.objects.exists()
-        assert AuditEvent.objects.get(action="model.delete").detail["reference"] == row.reference
-        assert [one.name for one in bases.root().iterdir()] == [".lock"]
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("5", r"chat_template of tokenizer_config\.json must be a text"),
+        ('[{"name": "rag", "template": "r"}]', r"names the chat templates rag, and none is the default one"),
+        (r'"a \ud83d b"', r"tokenizer_config\.json holds half of a surrogate pair \(\\ud83d\)"),
+    ],
+)
+def test_a_template_that_no_training_could_use_is_refused(tmp_path, template, said):
+    config = {"tokenizer_config.json": f'{{"chat_template": {template}}}'}
+    with pytest.raises(InvalidInputError, match=f"odd cannot be imported.*{said}"):
+        import_folder(model_folder(tmp_path / "odd", files=config))
+    assert not BaseModel.objects.exists()
 
-    def test_it_stays_while_a_run_names_it(self, tmp_path):
-        row, other = import_tiny(tmp_path), import_tiny(tmp_path, "other", dtype="BF16")
-        runs = [run_from(row) for _ in range(2)]
-        make_run()
-        with pytest.raises(ConflictError, match=rf"what run {runs[1].pk}, run {runs[0].pk} were made from"):
-            delete_base(row)
-        assert row.is_here
-        assert runs_by_base([row, other]) == {row.content_hash: runs[::-1], other.content_hash: []}
-        delete_base(other)
 
-    def test_a_run_that_names_it_by_more_digits_counts_too(self, tmp_path):
-        row = import_tiny(tmp_path)
-        run_from(row, model=f"mini@{row.content_hash}")
-        with pytest.raises(ConflictError):
-            delete_base(row)
+def test_a_folder_whose_name_is_no_utf8_can_be_imported(tmp_path):
+    place = model_folder(tmp_path / os.fsdecode(b"m\xfcller"))
+    row = import_folder(place).row
+    assert (row.source, row.name) == ("m\N{REPLACEMENT CHARACTER}ller", "m-ller")
+    assert bases.find_base(row.reference).record.source == row.source
 
-    def test_where_the_row_cannot_go_the_files_come_back(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
 
-        def fail(*_args, **_kwargs):
-            raise RuntimeError("the database went away")
+def test_a_run_says_from_its_first_moment_which_base_it_names_and_the_migration_says_the_same(tmp_path):
+    row = import_tiny(tmp_path)
+    config = make_config({"model": "mini"})
+    run = create_run(kind=Kind.TRAIN, config=config, device=Device("cpu"), dataset=None, total_steps=1)
+    assert run.base_hash == row.content_hash[:12]
+    assert make_run().base_hash == ""
+    Run.objects.update(base_hash="")
+    assert not runs_of(row)
+    importlib.import_module("runs.migrations.0021_base_hash").fill(apps, None)
+    assert list(runs_of(row)) == [run]
 
-        monkeypatch.setattr("runs.base_models.deleting.record_audit", fail)
-        with pytest.raises(RuntimeError):
-            delete_base(row)
-        assert bases.find_base(row.reference).folder.is_dir()
 
-    def test_a_folder_that_is_gone_already_does_not_matter(self, tmp_path):
-        row = import_tiny(tmp_path)
-        shutil.rmtree(bases.root() / row.content_hash)
-        assert delete_base(row) == 0
-
-    def test_a_folder_that_cannot_be_moved_keeps_the_row(self, tmp_path, monkeypatch):
-        row = import_tiny(tmp_path)
-
-        def fail(*_args):
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("pathlib.Path.rename", fail)
-        with pytest.raises(UserError, match="is still there"):
-            delete_base(row)
-        assert BaseModel.objects.filter(pk=row.pk).exists()
+def test_the_list_of_models_reads_no_recipes_however_many_runs_there_are(tmp_path, django_assert_num_queries):
+    rows = [import_tiny(tmp_path), import_tiny(tmp_path, "other", dtype="BF16")]
+    runs = [run_from(row) for row in rows for _ in range(4)]
+    with django_assert_num_queries(1) as asked:
+        found = runs_by_base(rows)
+    assert "config" not in asked[0]["sql"]
+    assert found[rows[1].content_hash] == Users(4, runs[:4:-1])

@@ -47,6 +47,18 @@ def test_a_cell_is_the_estimate_of_one_row_at_that_length():
             assert cell.needs == estimate(QWEN3, config).total
 
 
+def test_lengths_beyond_what_the_model_was_made_for_are_marked():
+    table = table_for(QWEN3, positions=2048)
+    for row in table.rows:
+        assert [cell.is_beyond for cell in row.cells] == [length > 2048 for length in LENGTHS]
+    text = render_to_string("runs/base_models/_memory.html", {"memory": table})
+    assert text.count("longer than the model was made for</span>") == 2 * len(table.rows)
+    assert "† longer than the 2048 positions that this model was made for" in text
+    for unmarked in (table_for(QWEN3), table_for(QWEN3, positions=8192)):
+        assert not unmarked.has_beyond
+        assert "†" not in render_to_string("runs/base_models/_memory.html", {"memory": unmarked})
+
+
 def test_the_gpu_of_this_machine_stands_first(monkeypatch):
     cards = [Device("gpu", 0, name="small", memory_bytes=4 * GIB), Device("gpu", 1, "u", "big", 141 * GIB)]
     monkeypatch.setattr(memory_table, "gpus", lambda: cards)

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from runs.base_models.copying import damaged_files
 from runs.base_models.places import DELETED, PARTIAL, sweep
 from runs.base_models.placing import Origin, place_folder, read_record
 from training import bases
@@ -52,7 +53,8 @@ def test_the_same_content_again_changes_nothing(folder, tmp_path):
     again = place(shutil.copytree(folder, tmp_path / "copy"), progressed=lambda *facts: told.append(facts))
     assert again.record == first.record
     assert not again.created
-    assert all(what.startswith("comparing ") for _, _, what in told), "nothing was copied"
+    assert {what.partition(" ")[0] for _, _, what in told} == {"comparing", "checking"}, "nothing was copied"
+    assert told[-1][0] == told[-1][1]
 
 
 def kill_at(number):
@@ -109,6 +111,52 @@ def test_a_finished_folder_that_lost_a_file_is_mended_by_importing_again(folder)
     assert place(folder).created
     assert read_record(there) is not None
     assert left_over() == []
+
+
+def test_damage_that_keeps_the_size_is_mended_by_importing_again(folder):
+    record = place(folder).record
+    there = bases.root() / record.content_hash
+    sound = {name: (there / name).stat().st_ino for name in record.files}
+    name = "model-00002-of-00003.safetensors"
+    with (there / name).open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x55")
+    assert read_record(there) is not None, "its size tells nothing"
+    assert damaged_files(there, record.files) == [name]
+    again = place(folder)
+    assert (again.record, again.created, again.mended) == (record, False, (name,))
+    assert damaged_files(there, record.files) == []
+    changed = {one for one in record.files if (there / one).stat().st_ino != sound[one]}
+    assert changed == {name}, "the others stay as they are"
+    assert left_over() == []
+    assert place(folder).mended == ()
+
+
+def test_a_record_whose_hashes_are_not_its_own_counts_as_damage(folder):
+    record = place(folder).record
+    there = bases.root() / record.content_hash
+    text = (there / bases.RECORD_NAME).read_text()
+    digest = record.files["config.json"].sha256
+    (there / bases.RECORD_NAME).write_text(text.replace(digest, digest[::-1]))
+    assert read_record(there) is None
+    assert place(folder).created
+    assert read_record(there) == place(folder).record
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "generation_config.json"])
+def test_a_file_that_leads_to_nothing_or_is_none_is_told(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=f"{name} cannot be read: leads to nothing"):
+        place(folder)
+
+
+def test_a_folder_called_license_is_no_licence(folder):
+    (folder / "LICENSE").mkdir()
+    (folder / "LICENCE.txt").write_text("Do as you like.")
+    record = place(folder).record
+    assert "LICENSE" not in record.files
+    assert (bases.root() / record.content_hash / "LICENCE.txt").read_text() == "Do as you like."
 
 
 def test_a_full_disk_is_told_before_anything_is_copied(folder, monkeypatch):

@@ -94,7 +94,7 @@ def test_one_too_many_waits_for_its_turn_and_is_told(page, monkeypatch):
     base_model()
     seed_dataset(key="chain-v1", count=3)
     monkeypatch.setattr(bounded, "TURN_S", 0)
-    with bounded._SHOWING.one(), bounded._SHOWING.one():
+    with bounded._SHOWING.one():
         assert "being read already. Try again" in page(code=429)
     assert "end of the text" in page()
 

@@ -85,6 +85,18 @@ def test_the_same_waits_once_unless_the_first_is_lost():
     assert enqueue_import(repository="owner/model").state == "queued"
 
 
+def test_what_a_lost_worker_began_goes_on_when_it_is_delivered_again(hub):
+    row = enqueue_import(repository="owner/model")
+    alive = ModelImport.objects.filter(pk=row.pk)
+    alive.update(status="running", heartbeat_at=timezone.now() - timedelta(minutes=9))
+    run_queued_import(row.pk)
+    assert alive.get().status == "running"
+    assert hub.asked == [], "its worker may still be at it"
+    alive.update(heartbeat_at=timezone.now() - timedelta(minutes=11))
+    run_queued_import(row.pk)
+    assert alive.get().status == "completed"
+
+
 @pytest.mark.parametrize("wrong", ["/etc", "../models", "https://huggingface.co/a/b", "name", ""])
 def test_a_folder_or_an_address_is_no_repository(wrong):
     with pytest.raises(InvalidInputError, match="no repository of the hub"):

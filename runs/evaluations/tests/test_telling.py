@@ -76,6 +76,15 @@ def test_old_rows_are_the_measure_of_a_run_that_was_graded_before_graders_were_r
     assert best_evaluation(run) == old
 
 
+def test_what_the_model_was_before_its_first_update_speaks_only_where_nothing_else_is_there(run):
+    before = store(run, 99, n=100, step=0)
+    assert headline(run) == before
+    assert best_evaluation(run) == before
+    later = store(run, 10, n=50, step=5, dataset=None)
+    assert headline(run) == later
+    assert best_evaluation(run) == later
+
+
 def test_data_of_the_run_goes_before_all_else(run):
     elsewhere = store(run, 99, step=20, dataset=None)
     assert headline(run) == elsewhere

@@ -7,34 +7,20 @@ import pytest
 from runs.exporting.card import write_card
 from runs.exporting.tests.support import add_checkpoint, add_evaluation, trained_run
 from runs.models import Run
-from training import bases
-from training.bases import BaseRecord
+from training.bases import find_base
 from training.hf.tests.folders import fixture_config
+from training.hf.tests.registering import register
 
 pytestmark = pytest.mark.django_db
 
 
 def base_model(root, **changes):
     """A base model's record and config, which is all that a card needs of it."""
-    facts = {
-        "name": "tiny",
-        "source": "someone/tiny",
-        "revision": "abc123",
-        "family": "llama",
-        "parameters": 1000,
-        "dtype": "BF16",
-        "licence": "apache-2.0",
-        "files": {},
-        "content_hash": "ab" * 32,
-        "imported_at": 0.0,
-        **changes,
-    }
-    record = BaseRecord.model_validate(facts)
-    folder = root / record.content_hash
-    folder.mkdir(parents=True)
-    (folder / "tunix_model.json").write_text(record.model_dump_json())
-    (folder / "config.json").write_text(json.dumps(fixture_config("llama")))
-    return bases.reference(record.name, record.content_hash)
+    facts = {"revision": "abc123", "parameters": 1000, "dtype": "BF16", "licence": "apache-2.0", **changes}
+    draft = root / "draft"
+    draft.mkdir(parents=True)
+    (draft / "config.json").write_text(json.dumps(fixture_config("llama")))
+    return register(draft, root, **facts)
 
 
 def facts_in(card):
@@ -102,7 +88,7 @@ def test_of_a_base_it_names_source_revision_licence_and_hash_and_how_it_was_befo
     card = write_card(run, checkpoint, format="hf")
     facts = facts_in(card)
     assert facts["base model"] == "`someone/tiny` at revision `abc123`"
-    assert facts["content hash of the base"] == f"`{'ab' * 32}`"
+    assert facts["content hash of the base"] == f"`{find_base(model).record.content_hash}`"
     assert facts["licence of the base"] == "apache-2.0"
     assert facts["weights"] == "the moving average, which is what was evaluated"
     assert facts["trained beside"] == "the base in nf4, which merged weights hold"

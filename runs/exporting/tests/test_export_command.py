@@ -4,8 +4,10 @@ import json
 import stat
 import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from runs.exporting.child import ExportFailedError, run_child
@@ -71,8 +73,11 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_read(tmp_path):
         export_model(run.pk, "--format", "adapter", "-o", tmp_path / "out")
     with pytest.raises(CommandError, match=r"is not empty.*--overwrite"):
         export_model(run.pk, "--format", "hf", "-o", tmp_path)
-    with pytest.raises(CommandError, match="does not look like an exported model"):
+    with pytest.raises(CommandError, match="is no folder that export_model wrote"):
         export_model(run.pk, "--format", "hf", "-o", tmp_path, "--overwrite")
+    below = Path(settings.TUNIX_ARTIFACTS_DIR) / "models" / "mine"
+    with pytest.raises(CommandError, match="where checkpoints and base models are kept"):
+        export_model(run.pk, "--format", "hf", "-o", below, "--overwrite")
     other = make_run(kind=Kind.EVALUATE, parent=run)
     with pytest.raises(CommandError, match=r"has no model of its own"):
         export_model(other.pk, "--format", "hf", "-o", tmp_path / "out")

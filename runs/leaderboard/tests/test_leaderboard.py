@@ -36,6 +36,15 @@ def only_board(data):
     return board
 
 
+def test_a_run_stands_by_what_it_was_before_its_first_update_only_where_nothing_else_is_there(data):
+    learning, new = make_runs(2, data)
+    store(learning, 400, 500, step=0)
+    later = store(learning, 30, 64, step=100)
+    begun = store(new, 10, 100, step=0)
+    assert {entry.evaluation.pk for entry in standing(only_board(data)).entries} == {later.pk, begun.pk}
+    assert standing(only_board(data), every=True).count == 3
+
+
 def test_a_leaderboard_entry_whose_test_prompts_stand_in_its_training_data_is_marked(client, viewer):
     client.force_login(viewer)
     tests = content("tests", trace("known", split="train"), trace("new", split="test"))

@@ -9,7 +9,7 @@ from django.template.defaultfilters import filesizeformat
 from runs.exporting.asking import export_checkpoint, in_words
 from runs.launching import positive
 from runs.selectors import get_run
-from training.hf.shards import MAX_SHARD_BYTES
+from training.hf.formats import MAX_SHARD_BYTES
 from tunix_site.commands import TunixCommand, add_flag
 
 

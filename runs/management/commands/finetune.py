@@ -23,11 +23,30 @@ from runs.management.commands import train
 from runs.models import BaseModel, Run
 from runs.resuming import ResumePlan
 from runs.states import Kind
-from training.config import TrainConfig
+from training.config import TrainConfig, parse_overrides
+from training.errors import ConfigError
 from tunix_site.commands import add_flag
+from tunix_site.errors import InvalidInputError
 
+FIGURES = (
+    "base_accuracy",
+    "accuracy",
+    "p_value",
+    "base_finished_rate",
+    "finished_rate",
+    "base_format_rate",
+    "format_rate",
+)
 # Flags of `train` that say something else than how a base model is fine-tuned.
 NOT_HERE = {"model": "--model", "recipe": "--recipe", "resume_from": "--resume-from"}
+
+# Fields of a recipe that have a flag here, which --set could contradict.
+ALSO_SET = {
+    "method": "method",
+    "reasoning": "reasoning",
+    "evaluate_first": "evaluate_base",
+    "save_every_steps": "save_every_steps",
+}
 
 
 class Command(train.Command):
@@ -63,6 +82,7 @@ class Command(train.Command):
             )
         if not options["dataset"]:
             raise CommandError("Give --dataset KEY.", returncode=2)
+        _overrides(options)
         result = super().run(**options)
         if result is None:
             return None
@@ -90,7 +110,7 @@ class Command(train.Command):
         )
 
     def _recipe(self, row: BaseModel, device: Device, options: dict[str, Any]) -> TrainConfig:
-        given = dict(one.partition("=")[::2] for one in options["overrides"])
+        given = _overrides(options)
         method = options["method"] or given.get("method", "lora")
         if method not in METHODS:
             raise CommandError(
@@ -114,19 +134,36 @@ class Command(train.Command):
             self.say(in_words(compared))
 
 
+def _overrides(options: dict[str, Any]) -> dict[str, str]:
+    """Read what ``--set`` gives, and refuse fields that a flag gives too."""
+    try:
+        given = parse_overrides(options["overrides"])
+    except ConfigError as error:
+        raise InvalidInputError(str(error)) from error
+    for field, option in ALSO_SET.items():
+        if field in given and options[option] not in (None, False):
+            flag = option.replace("_", "-")
+            raise CommandError(f"{field} is given by --{flag} and by --set; give it once.", returncode=2)
+    return given
+
+
 def figures(compared: BeforeAfter | None) -> dict[str, float | None]:
     """Give what ``finetune --json`` adds to ``train --json``; null without both evaluations."""
     if compared is None:
-        return dict.fromkeys(("base_accuracy", "accuracy", "p_value"))
+        return dict.fromkeys(FIGURES)
     return {
         "base_accuracy": compared.accuracy_before,
         "accuracy": compared.accuracy_after,
         "p_value": compared.counts.p_value,
+        "base_finished_rate": compared.form_before.finished_rate,
+        "finished_rate": compared.form_after.finished_rate,
+        "base_format_rate": compared.before.format_rate,
+        "format_rate": compared.after.format_rate,
     }
 
 
 def in_words(compared: BeforeAfter) -> str:
-    """Say what the fine-tuning changed, in three lines."""
+    """Say what the fine-tuning changed, in five lines."""
     pair = compared.counts
     (base_low, base_high), (low, high) = compared.interval_before, compared.interval_after
     return (
@@ -135,7 +172,8 @@ def in_words(compared: BeforeAfter) -> str:
         f"Fine-tuned: {compared.accuracy_after:.1%} (95 % interval {low:.1%} to {high:.1%}), "
         f"{compared.change_points} points ({compared.interval_points}).\n"
         f"{pair.only_other} gained, {pair.only_baseline} lost; McNemar's exact test: {pair.p_words}; "
-        f"{compared.words}."
+        f"{compared.words}.\n"
+        f"{compared.form_words}\n{compared.caution}"
     )
 
 

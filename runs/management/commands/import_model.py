@@ -1,5 +1,6 @@
 """``import_model``: a Hugging Face model, from a folder or from the hub, becomes a base model."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,12 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from runs.base_models.copying import Progressed
 from runs.base_models.from_hub import import_repository
 from runs.base_models.hub import Hub
-from runs.base_models.importing import Imported, import_folder, scan
+from runs.base_models.importing import Imported, import_folder, scan, verify
 from runs.base_models.naming import is_repository
 from runs.base_models.places import as_size
-from runs.base_models.placing import Progressed
 from tunix_site.commands import TunixCommand, add_flag
 from tunix_site.errors import InvalidInputError
 
@@ -37,12 +38,20 @@ class Command(TunixCommand):
             help="only take up what lies in the artifacts and is not known",
         )
 
+        add_flag(
+            parser,
+            "--verify",
+            action="store_true",
+            help="only read all base models here and hold them against their hashes",
+        )
+
     def run(self, **options: Any) -> dict[str, Any]:
         source = options["source"]
-        if options["scan"]:
-            if source or options["revision"] or options["name"]:
-                raise CommandError("--scan takes nothing beside it.", returncode=2)
-            return self._scan()
+        if options["scan"] or options["verify"]:
+            others = ("source", "revision", "name", "token_file")
+            if any(options[one] for one in others) or (options["scan"] and options["verify"]):
+                raise CommandError("--scan and --verify take nothing beside them.", returncode=2)
+            return self._scan() if options["scan"] else self._verify()
         if not source:
             raise CommandError("Name a folder or a repository, OWNER/NAME.", returncode=2)
         console = Console(stderr=True)
@@ -82,11 +91,31 @@ class Command(TunixCommand):
             self.say("Nothing new lies in the artifacts.")
         return {"found": [row.reference for row in made]}
 
+    def _verify(self) -> dict[str, Any]:
+        damaged, count = {}, 0
+        for name, files in verify():
+            count += 1
+            self.say(f"{name}: DAMAGED: {', '.join(files)}." if files else f"{name}: sound.")
+            if files:
+                damaged[name] = files
+        result = {"verified": count, "damaged": damaged}
+        if damaged:
+            if self.as_json:
+                self.stdout.write(json.dumps(result))
+            raise CommandError(
+                f"{len(damaged)} of {count} base models are damaged. Import each again from where it came "
+                "from: that mends it.",
+                returncode=1,
+            )
+        return result
+
     def _tell(self, imported: Imported) -> dict[str, Any]:
         row = imported.row
         if imported.created:
             size = f"{row.parameters:,} parameters, {as_size(row.size_bytes)} in {row.dtype}"
             self.say(f"Imported {row.reference}: {row.family}, {size}.")
+        elif imported.mended:
+            self.say(f"{row.reference} was here. Mended what was damaged: {', '.join(imported.mended)}.")
         else:
             self.say(f"{row.reference} is here already with this content. Nothing changed.")
         for note in imported.notes:
@@ -101,6 +130,7 @@ class Command(TunixCommand):
             "parameters": row.parameters,
             "files": row.files,
             "created": imported.created,
+            "mended": list(imported.mended),
         }
 
 

@@ -46,6 +46,16 @@ def test_best_moves_when_its_metric_is_chosen_and_when_a_better_evaluation_is_st
     assert newest.why.startswith("highest lower bound of the answer accuracy: 82.6%, evaluation")
 
 
+def test_step_0_goes_after_all_others():
+    begun, learning = trained(0), trained(5)
+    grade(begun, 0, 99)
+    rule()
+    assert where() == (begun.pk, 0)
+    grade(learning, 5, 10)
+    follow(rule())
+    assert where() == (learning.pk, 5)
+
+
 def test_best_waits_until_overlap_was_looked_at_and_follows_then():
     run = trained()
     rule()

@@ -68,7 +68,7 @@ def model_folder(
     family: str = "llama",
     *,
     shards: int = 1,
-    dtype: str = "F32",
+    dtype: str | None = None,
     config: Mapping[str, Any] | None = None,
     tensors: Mapping[str, Stored] | None = None,
     files: Mapping[str, str] | None = None,
@@ -76,13 +76,15 @@ def model_folder(
     """Write a Hugging Face model folder at ``path`` and give its path.
 
     ``config`` changes single keys of the fixture's (None takes one out), ``tensors`` stands for all of
-    its tensors, ``files`` names further text files, such as ``tokenizer.json``.
+    its tensors, which ``dtype`` turns into another type, ``files`` names further text files, such as
+    ``tokenizer.json``.
     """
     path.mkdir(parents=True, exist_ok=True)
     whole = fixture_config(family) | dict(config or {})
     (path / "config.json").write_text(json.dumps({k: v for k, v in whole.items() if v is not None}))
     given = fixture_tensors(family) if tensors is None else dict(tensors)
-    write_tensors(path, {name: one.to(dtype) for name, one in given.items()}, shards=shards)
+    stored = {name: one.to(dtype or one.dtype) for name, one in given.items()}
+    write_tensors(path, stored, shards=shards)
     for name, text in (files or {}).items():
         (path / name).write_text(text)
     return path

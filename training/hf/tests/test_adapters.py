@@ -14,10 +14,10 @@ from safetensors.numpy import load_file, save_file
 from training.errors import ConfigError, ExportError
 from training.hf.adapters import AdapterFacts, read_adapter, write_adapter
 from training.hf.families import model_config_from_hf
+from training.hf.files import inspect_folder
 from training.hf.names import tensors_of as names_of
 from training.hf.outgoing import outgoing
 from training.hf.reading import read_place, stream
-from training.hf.shards import places
 from training.hf.tests.arrays import fixture_config, write_model
 from training.hf.writing import Stored
 
@@ -134,7 +134,10 @@ def turned(tensors):
         (changed_tensors(embedding), "embed_tokens.lora_embedding_A goes with no projection"),
         (changed_tensors(turned), r"q_proj\.lora_A\.weight has shape \(32, 4\)"),
         (changed_tensors(dict.clear), "holds no adapters"),
-        (lambda folder: (folder / "adapter_model.safetensors").unlink(), "is missing"),
+        (
+            lambda folder: (folder / "adapter_model.safetensors").unlink(),
+            "adapter_model.safetensors cannot be read",
+        ),
     ],
 )
 def test_what_ours_cannot_do_is_refused_by_name(tmp_path, change, message):
@@ -147,7 +150,7 @@ def test_what_ours_cannot_do_is_refused_by_name(tmp_path, change, message):
 def test_merging_sums_in_fp32_and_rounds_once(tmp_path):
     write_model(tmp_path, "qwen3", dtype="bfloat16")
     wanted = {tensor.theirs: tensor for tensor, _ in stream(tmp_path, SHAPE)}
-    there = {place.name: place for place in places(tmp_path)}
+    there = inspect_folder(tmp_path).places
     leaves = adapters()
     base = {tensor.ours: array.astype(np.float32) for tensor, array in stream(tmp_path, SHAPE)}
     whole = {tensor.ours: base[tensor.ours].T if tensor.transposed else base[tensor.ours]

@@ -1,11 +1,11 @@
 """A model goes out as a folder that has all that other programs want, and nothing that they do not."""
 
 import json
+import os
 
 import pytest
 
 pytest.importorskip("ml_dtypes")
-pytest.importorskip("safetensors")
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from training.hf.exporting import Asked, write_export
 from training.hf.formats import require_possible
 from training.hf.names import tensors_of as names_of
 from training.hf.reading import stream
+from training.hf.target import MARK
 from training.hf.tests.arrays import FAMILIES, write_base
 from training.model_config import preset
 
@@ -71,7 +72,7 @@ def test_a_tuned_base_that_changed_nothing_is_that_base(tmp_path, models, family
     assert contents(tmp_path / "out", base.shape) == contents(base.folder, base.shape)
     for file in ["config.json", *FILES.keys() - {"README.md"}]:
         assert (tmp_path / "out" / file).read_bytes() == (base.folder / file).read_bytes()
-    assert (tmp_path / "out" / "README.md").read_text() == "the card"
+    assert (tmp_path / "out" / "README.md").read_text() == f"the card\n\n{MARK}\n"
     assert "tunix_model.json" not in names
 
 
@@ -123,6 +124,19 @@ def test_an_adapter_goes_out_alone(tmp_path, models):
     assert {key: array.tobytes() for key, array in read.items()} == {
         key: array.tobytes() for key, array in leaves.items()
     }
+
+
+def test_an_adapter_of_a_base_out_of_a_folder_names_none(tmp_path, models):
+    name = write_base(models, "llama")
+    record = find_base(name).folder / "tunix_model.json"
+    told = json.loads(record.read_text())
+    assert find_base(name).record.is_on_hub
+    record.write_text(json.dumps({**told, "source": "tiny-llama", "revision": ""}))
+    os.utime(record, ns=(1, 1))
+    config = make_config({"model": name, "method": "lora", "lora_rank": 2})
+    write_export(Asked("adapter", tmp_path / "out", ""), config, adapters(find_base(name).shape))
+    written = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (written["base_model_name_or_path"], written["revision"]) == (None, None)
 
 
 def test_a_model_from_scratch_brings_its_config_and_tokenizer(tmp_path):

@@ -1,19 +1,21 @@
 """Model folders as people have them: what is taken, and what is refused before a number is read."""
 
 import json
+import math
 import os
 import re
+import struct
 from typing import Any
 
 import pytest
 
 from training.errors import ConfigError
+from training.hf.choosing import INDEX
 from training.hf.files import check_tied, inspect_folder
+from training.hf.names import EMBEDDING, HEAD
 from training.hf.tests.folders import FAMILIES, Stored, fixture_tensors, model_folder, write_tensors, zeros
 
-EMBEDDING, OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 QUERY = "model.layers.0.self_attn.q_proj.weight"
-INDEX = "model.safetensors.index.json"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -25,8 +27,10 @@ def test_every_tensor_of_every_family_is_found(tmp_path, family, shards):
     assert facts.parameters == sum(len(one.data) // 4 for one in tensors.values())
     assert (facts.dtype, facts.weight_bytes) == ("BF16", facts.parameters * 2)
     assert set(facts.files) == {entry.name for entry in tmp_path.iterdir()}
+    order = [(place.path.name, place.begin) for place in facts.places.values()]
+    assert order == sorted(order)
     some = facts.places["model.norm.weight"]
-    raw = (tmp_path / some.file).read_bytes()[some.begin : some.begin + some.size]
+    raw = some.path.read_bytes()[some.begin : some.begin + some.size]
     assert raw == tensors["model.norm.weight"].to("BF16").data
 
 
@@ -161,34 +165,49 @@ class TestSpare:
 
     def test_the_output_of_a_tied_model_must_be_the_embedding(self, tmp_path):
         tensors = fixture_tensors("qwen3")
-        assert OUTPUT not in tensors
+        assert HEAD not in tensors
         facts = inspect_folder(
-            model_folder(tmp_path, "qwen3", tensors={**tensors, OUTPUT: tensors[EMBEDDING]}, shards=2)
+            model_folder(tmp_path, "qwen3", tensors={**tensors, HEAD: tensors[EMBEDDING]}, shards=2)
         )
-        assert facts.spare.keys() == {OUTPUT}
+        assert facts.spare.keys() == {HEAD}
         check_tied(facts)
 
     def test_one_that_differs_in_its_last_bit_is_refused(self, tmp_path):
         tensors = fixture_tensors("qwen3")
         same = tensors[EMBEDDING]
         other = Stored(same.dtype, same.shape, same.data[:-1] + bytes([same.data[-1] ^ 1]))
-        facts = inspect_folder(model_folder(tmp_path, "qwen3", tensors={**tensors, OUTPUT: other}))
+        facts = inspect_folder(model_folder(tmp_path, "qwen3", tensors={**tensors, HEAD: other}))
         with pytest.raises(ConfigError, match="both are stored and differ"):
             check_tied(facts)
 
-    def test_one_of_another_shape_or_type_is_refused(self, tmp_path):
+    def test_one_of_another_shape_is_refused(self, tmp_path):
         tensors = fixture_tensors("qwen3")
-        with pytest.raises(ConfigError, match=f"{re.escape(OUTPUT)} is"):
-            inspect_folder(model_folder(tmp_path, "qwen3", tensors={**tensors, OUTPUT: zeros((3, 3))}))
-        half = tensors[EMBEDDING].to("BF16")
-        model_folder(tmp_path, "qwen3")
-        write_tensors(tmp_path, {**tensors, OUTPUT: half})
+        with pytest.raises(ConfigError, match=f"{re.escape(HEAD)} is"):
+            inspect_folder(model_folder(tmp_path, "qwen3", tensors={**tensors, HEAD: zeros((3, 3))}))
+
+    @pytest.mark.parametrize("dtype", ["F16", "BF16"])
+    @pytest.mark.parametrize("wide", [EMBEDDING, HEAD])
+    def test_one_of_another_type_may_hold_the_same_numbers(self, tmp_path, monkeypatch, dtype, wide):
+        monkeypatch.setattr("training.hf.files._CHUNK", 100)
+        shape = fixture_tensors("qwen3")[EMBEDDING].shape
+        count = math.prod(shape)
+        # What all three types hold: few digits, of either sign.
+        numbers = [(number % 255 - 127) / 64 for number in range(count)]
+
+        def check(last):
+            whole = Stored("F32", shape, struct.pack(f"<{count}f", *numbers[:-1], last))
+            few = Stored("F32", shape, struct.pack(f"<{count}f", *numbers)).to(dtype)
+            repeated = {EMBEDDING: few, HEAD: few, wide: whole}
+            tensors = {**fixture_tensors("qwen3"), **repeated}
+            check_tied(inspect_folder(model_folder(tmp_path, "qwen3", tensors=tensors)))
+
+        check(numbers[-1])
         with pytest.raises(ConfigError, match="both are stored and differ"):
-            check_tied(inspect_folder(tmp_path))
+            check(numbers[-1] + 2**-20)
 
     def test_of_a_model_that_is_not_tied_it_is_a_tensor_like_others(self, tmp_path):
         facts = inspect_folder(model_folder(tmp_path, "llama"))
-        assert OUTPUT in facts.places
+        assert HEAD in facts.places
         check_tied(facts)
 
 

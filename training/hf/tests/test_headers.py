@@ -3,13 +3,14 @@
 import json
 import os
 import struct
+import time
 import tracemalloc
 from typing import Any
 
 import pytest
 
 from training.errors import ConfigError
-from training.hf.headers import MAX_HEADER, read_header
+from training.hf.headers import MAX_HEADER, read_header, read_json
 from training.hf.tests.folders import Stored, write_safetensors, zeros
 
 
@@ -33,6 +34,7 @@ CRAFTED: dict[str, Any] = {
     "holds NaN": (b'{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,16]}}', bytes(16), None, "NaN"),
     "is no UTF-8": (b'{"\xff\xfe": 1}', bytes(16), None, "no sound JSON"),
     "names a tensor twice": (b'{"a":{"shape":[1]},"a":{"shape":[1]}}', bytes(16), None, "there twice"),
+    "holds half a surrogate": (b'{"a\\ud800":{"shape":[1]}}', bytes(16), None, "half of a surrogate pair"),
     "has a negative offset": ({"a": tensor(-1, 15)}, bytes(16), None, "no sound shape and data_offsets"),
     "goes backwards": ({"a": tensor(16, 0)}, bytes(16), None, "no sound shape and data_offsets"),
     "has fractions": ({"a": tensor(0, 16.0)}, bytes(16), None, "no sound shape and data_offsets"),
@@ -115,3 +117,15 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path):
     link.symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="leads to nothing"):
         read_header(link)
+
+
+def test_a_name_that_is_there_twice_among_very_many_is_found_at_once():
+    keys = ",".join(f'"{number:x}":0' for number in range(60_000))
+    begun = time.process_time()
+    with pytest.raises(ConfigError, match="'ea5f' is there twice"):
+        read_json(f'{{{keys},"ea5f":0}}'.encode(), "one.json")
+    assert time.process_time() - begun < 5
+
+
+def test_a_whole_surrogate_pair_is_text():
+    assert read_json(rb'{"\ud83d\ude00": "\\ud83d"}', "one.json") == {"\N{GRINNING FACE}": r"\ud83d"}

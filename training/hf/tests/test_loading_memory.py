@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("ml_dtypes")
-pytest.importorskip("safetensors")
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.skipif(

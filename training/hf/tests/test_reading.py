@@ -7,17 +7,18 @@ import sys
 import pytest
 
 pytest.importorskip("ml_dtypes")
-pytest.importorskip("safetensors")
 
 import numpy as np
 
-from training.bases import BaseRecord, FileFacts
+from training.bases import FileFacts
 from training.errors import ConfigError
+from training.hf.choosing import INDEX
 from training.hf.families import model_config_from_hf
+from training.hf.files import inspect_folder
 from training.hf.names import tensors_of as names_of
 from training.hf.reading import stream
-from training.hf.shards import INDEX_NAME, places
-from training.hf.tests.arrays import FAMILIES, fixture_config, tensors_of, write_model, write_sharded
+from training.hf.tests.arrays import FAMILIES, fixture_config, tensors_of, write_model
+from training.hf.tests.registering import write_record
 
 SHAPE = model_config_from_hf(fixture_config("qwen3"))
 
@@ -40,29 +41,29 @@ def test_each_tensor_comes_once_as_it_is_stored(tmp_path, family, dtype, shards)
 
 def test_they_come_file_by_file_in_the_order_of_the_bytes(tmp_path):
     write_model(tmp_path, "qwen3", shards=3)
-    order = [place.name for place in places(tmp_path)]
-    assert [tensor.theirs for tensor, _ in stream(tmp_path, SHAPE)] == order
-    files = [place.path.name for place in places(tmp_path)]
-    assert files == sorted(files)
-    assert len(set(files)) == 3
+    places = inspect_folder(tmp_path).places
+    found = [places[tensor.theirs] for tensor, _ in stream(tmp_path, SHAPE)]
+    lie = [(place.path.name, place.begin) for place in found]
+    assert lie == sorted(lie)
+    assert len({file for file, _ in lie}) == 3
 
 
 def test_the_embedding_may_be_repeated_and_frequencies_be_stored(tmp_path):
     tensors = tensors_of("qwen3")
-    tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.ones(8)
+    tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.ones(8, np.float32)
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].astype(np.float16)
     tensors["model.embed_tokens.weight"] = tensors["lm_head.weight"].astype(np.float32)
-    write_sharded(tmp_path, tensors, 2)
+    write_model(tmp_path, "qwen3", tensors=tensors, shards=2)
     assert "lm_head.weight" not in {tensor.theirs for tensor, _ in stream(tmp_path, SHAPE)}
 
 
 def test_a_head_that_contradicts_the_embedding_in_its_last_number_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.hf.reading._CHUNK", 1000)
+    monkeypatch.setattr("training.hf.files._CHUNK", 1000)
     tensors = tensors_of("qwen3")
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].copy()
     tensors["lm_head.weight"][-1, -1] += 1
-    write_sharded(tmp_path, tensors, 1)
-    with pytest.raises(ConfigError, match=r"unexpected: lm_head\.weight"):
+    write_model(tmp_path, "qwen3", tensors=tensors)
+    with pytest.raises(ConfigError, match=r"lm_head\.weight is the embedding .* both are stored and differ"):
         stream(tmp_path, SHAPE)
 
 
@@ -87,14 +88,14 @@ def doubles(tensors):
     [
         (without_a_norm, r"missing: model\.norm\.weight"),
         (with_a_bias, r"unexpected: model\.layers\.0\.self_attn\.q_proj\.bias"),
-        (turned, r"up_proj\.weight has shape \(32, 48\), the config asks for \(48, 32\)"),
-        (doubles, r"model\.norm\.weight is stored as F64; only F32"),
+        (turned, r"up_proj\.weight is \[32, 48\], the config asks for \[48, 32\]"),
+        (doubles, r"model\.norm\.weight' is stored as F64; only F32"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_first_tensor(tmp_path, change, message):
     tensors = tensors_of("qwen3")
     change(tensors)
-    write_sharded(tmp_path, tensors, 2)
+    write_model(tmp_path, "qwen3", tensors=tensors, shards=2)
     with pytest.raises(ConfigError, match=message):
         stream(tmp_path, SHAPE)
 
@@ -118,35 +119,35 @@ def twice(folder):
 
 
 def another_index(folder):
-    index = json.loads((folder / INDEX_NAME).read_text())
+    index = json.loads((folder / INDEX).read_text())
     index["weight_map"]["model.norm.weight"] = "model-00001-of-00002.safetensors"
     index["weight_map"]["model.embed_tokens.weight"] = "model-00002-of-00002.safetensors"
-    (folder / INDEX_NAME).write_text(json.dumps(index))
+    (folder / INDEX).write_text(json.dumps(index))
 
 
 def a_shard_elsewhere(folder):
-    (folder / INDEX_NAME).write_text('{"weight_map": {"model.norm.weight": "../model.safetensors"}}')
+    (folder / INDEX).write_text('{"weight_map": {"model.norm.weight": "../model.safetensors"}}')
 
 
 def no_map(folder):
-    (folder / INDEX_NAME).write_text("[]")
+    (folder / INDEX).write_text("[]")
 
 
 def no_index(folder):
-    (folder / INDEX_NAME).unlink()
+    (folder / INDEX).unlink()
 
 
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (cut, "cut off, damaged"),
-        (no_safetensors, "cut off, damaged or no safetensors file"),
-        (a_missing_shard, "model-00001-of-00002.safetensors is missing"),
-        (twice, "is in two files"),
-        (another_index, r"does not fit its files: \S+ should be in model-0000\d-of-00002"),
-        (a_shard_elsewhere, "no safetensors file beside it"),
-        (no_map, "no weight_map"),
-        (no_index, "holds neither"),
+        (cut, "model-00002-of-00002.safetensors is cut off"),
+        (no_safetensors, "model-00001-of-00002.safetensors is no safetensors file"),
+        (a_missing_shard, "missing: model-00001-of-00002.safetensors"),
+        (twice, "lies in model-00001-of-00002.safetensors and in model-00002-of-00002.safetensors"),
+        (another_index, r"lies in model-0000\d-of-00002\.safetensors, but \S+ names model-0000\d-of-00002"),
+        (a_shard_elsewhere, r"no \.safetensors file beside the index"),
+        (no_map, "index.json must hold a JSON object"),
+        (no_index, r"index\.json is missing beside model-00001"),
     ],
 )
 def test_damaged_and_contradicting_files_are_named(tmp_path, harm, message):
@@ -170,23 +171,30 @@ def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path):
 def test_a_file_of_another_size_than_recorded_is_refused(tmp_path):
     write_model(tmp_path, "qwen3")
     size = (tmp_path / "model.safetensors").stat().st_size
-    sha = "0" * 64
-
-    def record(files):
-        told = BaseRecord(
-            name="tiny", source="here", family="qwen3", parameters=1, dtype="float32", files=files,
-            content_hash=sha, imported_at=0.0,
-        )  # fmt: skip
-        (tmp_path / "tunix_model.json").write_text(told.model_dump_json())
-
-    record({"model.safetensors": FileFacts(size=size, sha256=sha)})
+    write_record(tmp_path)
     assert len(list(stream(tmp_path, SHAPE))) == len(names_of(SHAPE))
-    record({"model.safetensors": FileFacts(size=size + 1, sha256=sha)})
+    write_record(tmp_path, files={"model.safetensors": FileFacts(size=size + 1, sha256="0" * 64)})
     with pytest.raises(ConfigError, match=f"has {size:,} bytes; it had {size + 1:,} bytes when"):
         stream(tmp_path, SHAPE)
-    record({})
+    write_record(tmp_path, files={})
     with pytest.raises(ConfigError, match="added later"):
         stream(tmp_path, SHAPE)
+    write_record(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match=f"is missing; it had {size:,} bytes when"):
+        stream(tmp_path, SHAPE)
+    (tmp_path / "tunix_model.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"(?s)tunix_model\.json cannot be read .* Import the model anew"):
+        stream(tmp_path, SHAPE)
+
+
+def test_a_folder_of_another_model_is_refused(tmp_path):
+    write_model(tmp_path, "qwen3")
+    other = SHAPE.model_copy(update={"rope_theta": 5.0})
+    with pytest.raises(
+        ConfigError, match=r"config\.json is not of the model .*: rope_theta is [\d.]+, not 5\."
+    ):
+        stream(tmp_path, other)
 
 
 def test_reading_loads_no_jax():

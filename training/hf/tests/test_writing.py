@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import pytest
 
@@ -14,11 +15,13 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from training.errors import ExportError
+from training.hf.choosing import INDEX
 from training.hf.families import model_config_from_hf
+from training.hf.files import inspect_folder
+from training.hf.headers import read_header
 from training.hf.outgoing import outgoing
 from training.hf.reading import stream
-from training.hf.shards import INDEX_NAME, places
-from training.hf.target import new_folder
+from training.hf.target import MARK, README_NAME, new_folder
 from training.hf.tests.arrays import FAMILIES, fixture_config, write_model
 from training.hf.writing import Stored, write_file, write_weights
 
@@ -45,8 +48,8 @@ def stacked(leaves, layers):
 def test_import_and_export_give_byte_identical_tensors(tmp_path, family, shards):
     write_model(tmp_path / "in", family, dtype="bfloat16", shards=shards)
     shape = model_config_from_hf(fixture_config(family))
-    there = places(tmp_path / "in")
-    planned = [Stored(place.name, place.dtype, place.shape) for place in there]
+    there = inspect_folder(tmp_path / "in").places
+    planned = [Stored(place.name, place.dtype, place.shape) for place in there.values()]
     wanted = {tensor.theirs: tensor for tensor, _ in stream(tmp_path / "in", shape)}
     leaves = through_ours(tmp_path / "in", shape)
     before = {tensor.theirs: array.tobytes() for tensor, array in stream(tmp_path / "in", shape)}
@@ -54,6 +57,7 @@ def test_import_and_export_give_byte_identical_tensors(tmp_path, family, shards)
         (tmp_path / name).mkdir()
         names = write_weights(tmp_path / name, planned, outgoing(form, wanted), max_shard_bytes=20_000)
         assert sorted(names) == sorted(path.name for path in (tmp_path / name).iterdir())
+        shutil.copyfile(tmp_path / "in" / "config.json", tmp_path / name / "config.json")
         after = {tensor.theirs: array.tobytes() for tensor, array in stream(tmp_path / name, shape)}
         assert after == before
 
@@ -65,8 +69,8 @@ def test_shards_keep_to_their_size_and_the_index_says_where(tmp_path):
         for i, one in enumerate(tensors)
     }
     names = write_weights(tmp_path, tensors, lambda one: arrays[one.name], max_shard_bytes=800)
-    assert names == [*(f"model-{i:05}-of-00004.safetensors" for i in (1, 2, 3, 4)), INDEX_NAME]
-    index = json.loads((tmp_path / INDEX_NAME).read_text())
+    assert names == [*(f"model-{i:05}-of-00004.safetensors" for i in (1, 2, 3, 4)), INDEX]
+    index = json.loads((tmp_path / INDEX).read_text())
     assert index["metadata"] == {"total_size": 4000}
     assert index["weight_map"]["large"] == "model-00004-of-00004.safetensors"
     assert set(index["weight_map"]) == set(arrays)
@@ -81,8 +85,8 @@ def test_numbers_of_two_types_lie_at_multiples_of_their_size(tmp_path):
     arrays = {"a": np.ones(3, BF16), "b": np.arange(2, dtype=np.float32), "c": np.ones(1, np.float16)}
     stored = [Stored("a", "BF16", (3,)), Stored("b", "F32", (2,)), Stored("c", "F16", (1,))]
     write_file(tmp_path / "model.safetensors", stored, lambda one: arrays[one.name])
-    for place in places(tmp_path):
-        assert place.start % arrays[place.name].itemsize == 0
+    for place in read_header(tmp_path / "model.safetensors").values():
+        assert place.begin % arrays[place.name].itemsize == 0
     read = load_file(tmp_path / "model.safetensors")
     assert {name: array.tobytes() for name, array in read.items()} == {
         name: array.tobytes() for name, array in arrays.items()
@@ -132,7 +136,7 @@ class TestTheTarget:
         target = tmp_path / "out"
         target.mkdir()
         (target / "config.json").write_text("old")
-        (target / "old.txt").write_text("old")
+        (target / README_NAME).write_text(f"# A card\n\n{MARK}\n")
         with pytest.raises(ExportError, match=r"not empty.*--overwrite"), new_folder(target):
             pass
         with pytest.raises(KeyError), new_folder(target, overwrite=True):
@@ -145,11 +149,19 @@ class TestTheTarget:
 
     def test_only_an_earlier_export_is_overwritten(self, tmp_path):
         (tmp_path / "thesis.tex").write_text("years of work")
-        with pytest.raises(ExportError, match="does not look like"), new_folder(tmp_path, overwrite=True):
-            pass
-        (tmp_path / "config.json").write_text("{}")
+        for name, text in {"config.json": "{}", README_NAME: f"On {MARK}"}.items():
+            (tmp_path / name).write_text(text)
+            with (
+                pytest.raises(ExportError, match="is no folder that"),
+                new_folder(tmp_path, overwrite=True),
+            ):
+                pass
+        (tmp_path / README_NAME).write_text(MARK)
         (tmp_path / "photos").mkdir()
-        with pytest.raises(ExportError, match="does not look like"), new_folder(tmp_path, overwrite=True):
+        with (
+            pytest.raises(ExportError, match="is no folder that"),
+            new_folder(tmp_path, overwrite=True),
+        ):
             pass
         with pytest.raises(ExportError, match="no folder"), new_folder(tmp_path / "thesis.tex"):
             pass
