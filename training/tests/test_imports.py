@@ -20,7 +20,6 @@ FREE = (
     "training.hf.formats",
     "training.hf.reasoning",
     "training.hf.recorded",
-    "training.hf.shards",
     "training.hf.target",
     "training.tokenizer",
     "training.checkpoints",
