@@ -16,7 +16,6 @@ from training.errors import ConfigError
 from training.examples import TraceExample
 from training.rendering import (
     RENDERING_VERSION,
-    Parse,
     ParsedText,
     Target,
     completion_text,
@@ -112,7 +111,7 @@ BYTES: Final = ByteForm()
 
 
 def text_form(config: TrainConfig) -> TextForm:
-    """Return the form of the recipe's model.
+    """Return the form of the recipe's model, whose tokenizer and template run in this process.
 
     Raises:
         ConfigError: for a base model that is not here, or whose tokenizer or template cannot be used.
@@ -121,17 +120,6 @@ def text_form(config: TrainConfig) -> TextForm:
         return BYTES
     base = find_base(config.model)
     return _of_base(base.folder, config.reasoning, config.system_prompt)
-
-
-def parser(config: TrainConfig) -> Parse:
-    """Return what reads steps and answer out of a text of the recipe's model.
-
-    Where its base model is not here any more, texts are read as from scratch.
-    """
-    try:
-        return text_form(config).parse
-    except ConfigError:
-        return parse_completion
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,6 @@
 """Which tokens of a trace a base model is trained on: the page, and what it shows. Needs no JAX."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from unicodedata import category
 
@@ -12,14 +10,16 @@ from django.views.decorators.http import require_safe
 
 from datasets_app.models import Dataset
 from datasets_app.selectors import list_datasets, members_at, resolve_dataset
+from runs.base_models import bounded
 from training import bases
 from training.errors import ConfigError
 from training.examples import TraceExample
-from training.rendering import ParsedText, Target
+from training.rendering import Target
 from tunix_site.auth import scope_required
-from tunix_site.errors import UserError
+from tunix_site.errors import TooManyError, UserError
 
 SHOWN_TOKENS: Final = 3000
+SHOWN_ANSWER: Final = 1000
 LISTED_DATASETS: Final = 100
 REASONING: Final = {
     "plain": "plain: lines, then #",
@@ -65,13 +65,15 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A trace as a model sees it."""
+    """A trace as a model sees it; ``steps`` and ``answer`` as read back, ``unread`` why not."""
 
     tokens: list[Token]
     total: int
     prompt: int
     hidden: int
-    found: ParsedText
+    steps: int
+    answer: str | None
+    unread: str
     pad: int
     ends: tuple[int, ...]
     hash: str
@@ -107,58 +109,51 @@ class Asked:
         )
 
 
-def find_base(address: str) -> bases.Base:
-    """Find a base model by its name, the newest of several, or by ``NAME@HASH``.
-
-    Raises:
-        ConfigError: when it does not lie here.
-    """
-    name, at, _ = address.partition("@")
-    if at:
-        return bases.find_base(address)
-    found = []
-    for record in bases.root().glob(f"*/{bases.RECORD_NAME}"):
-        try:
-            base = bases.read_base(record.parent)
-        except ConfigError:
-            continue
-        if base.record.name == name:
-            found.append(base)
-    if not found:
-        raise ConfigError(f"There is no base model {name!r}. Import it with `manage.py import_model`.")
-    return max(found, key=lambda base: (base.record.imported_at, base.record.content_hash))
-
-
-@lru_cache(maxsize=2)
-def _form(folder: Path, reasoning: str, system_prompt: str) -> Any:
-    # The tokenizers library belongs to an extra.
-    from training.hf.text import load_text_form
-
-    return load_text_form(folder, reasoning=reasoning, system_prompt=system_prompt)
-
-
-def show(folder: Path, example: TraceExample, asked: Asked) -> Shown:
+def show(base: bases.Base, example: TraceExample, asked: Asked) -> Shown:
     """Write a trace as a base model is given it, token by token.
 
     Raises:
         ConfigError: for a tokenizer or a chat template that cannot be used so, or a missing extra.
+        TooManyError: when too many traces are being written so.
     """
-    form = _form(folder, asked.reasoning, asked.system_prompt)
-    ids, prompt = form.trace(example, asked.target)
-    some = ids[:SHOWN_TOKENS]
-    special = frozenset(form.encoder.controls.values())
+    found = bounded.shown(
+        base,
+        reasoning=asked.reasoning,
+        system_prompt=asked.system_prompt,
+        show={
+            "prompt": example.prompt,
+            "steps": list(example.steps),
+            "answer": example.final_answer,
+            "target": asked.target,
+            "most": SHOWN_TOKENS,
+            "longest": SHOWN_ANSWER,
+        },
+    )
+    prompt, total = found["prompt"], found["total"]
     tokens = [
         Token(
             number,
             position,
-            "prompt" if position < prompt else "end" if position == len(ids) - 1 else "learnt",
-            number in special,
+            "prompt" if position < prompt else "end" if position == total - 1 else "learnt",
+            special,
             visible(piece),
         )
-        for position, (number, piece) in enumerate(zip(some, form.encoder.pieces(some), strict=True))
+        for position, (number, special, piece) in enumerate(
+            zip(found["ids"], found["special"], found["pieces"], strict=True)
+        )
     ]
-    found = form.parse(form.decode(ids[prompt:]))
-    return Shown(tokens, len(ids), prompt, len(ids) - len(tokens), found, form.pad, form.ends, form.hash)
+    return Shown(
+        tokens=tokens,
+        total=total,
+        prompt=prompt,
+        hidden=total - len(tokens),
+        steps=found["steps"],
+        answer=found["answer"],
+        unread=found["problem"],
+        pad=found["pad"],
+        ends=tuple(found["ends"]),
+        hash=found["hash"],
+    )
 
 
 def visible(text: str) -> list[Part]:
@@ -193,7 +188,7 @@ def _mark(character: str) -> tuple[str, str] | None:
 def preview(request: HttpRequest, address: str) -> HttpResponse:
     """Show a trace of a dataset as a base model is trained on it."""
     try:
-        base = find_base(address)
+        base = bases.find_base(bases.pinned(address))
     except ConfigError as error:
         raise Http404(str(error)) from error
     datasets = list(list_datasets()[:LISTED_DATASETS])
@@ -209,13 +204,15 @@ def preview(request: HttpRequest, address: str) -> HttpResponse:
         "targets": TARGETS,
         "max_system_prompt": MAX_SYSTEM_PROMPT,
     }
+    status = 200
     try:
         dataset = resolve_dataset(address=asked.dataset) if asked.dataset else next(iter(datasets), None)
         if dataset is not None:
             context |= _of_trace(base, dataset, asked)
     except (UserError, ConfigError) as error:
         context["problem"] = str(error)
-    return render(request, "runs/base_models/preview.html", context)
+        status = 429 if isinstance(error, TooManyError) else 200
+    return render(request, "runs/base_models/preview.html", context, status=status)
 
 
 def _of_trace(base: bases.Base, dataset: Dataset, asked: Asked) -> dict[str, Any]:
@@ -231,6 +228,6 @@ def _of_trace(base: bases.Base, dataset: Dataset, asked: Asked) -> dict[str, Any
         "last": last,
         "previous": position - 1 if position else None,
         "next": position + 1 if position < last else None,
-        "shown": show(base.folder, example, asked),
+        "shown": show(base, example, asked),
         "steps": found.steps,
     }

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from runs.base_models.bounded import count_tokens
 from runs.models import Checkpoint, Generation, PlaygroundSession, Run
 from runs.playground.measure import measure_for
 from runs.playground.sessions import session_for
@@ -22,7 +23,6 @@ from training.bases import is_base
 from training.config import TrainConfig
 from training.decoding import Decoding, make_decoding
 from training.errors import ConfigError
-from training.text_form import text_form
 from tunix_site.errors import ConflictError, InvalidInputError, NotFoundError, TooManyError
 
 LONGEST_PROMPT: Final = 100_000
@@ -188,7 +188,7 @@ def _require_fit(prompt: str, run: Run) -> None:
     config = TrainConfig.model_validate(run.config)
     length = config.sequence_length
     try:
-        tokens = len(text_form(config).prompt(prompt))
+        tokens = count_tokens(config, prompt)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from error
     if tokens >= length:

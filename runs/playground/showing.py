@@ -8,6 +8,7 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from datasets_app.graders import default_grader
+from runs.base_models.bounded import parser
 from runs.models import Generation, Run
 from runs.playground.asking import FIELDS
 from runs.playground.reading import Reading, differing, read_text
@@ -17,7 +18,6 @@ from runs.states import Kind
 from runs.waiting import Scene
 from training.config import make_config
 from training.decoding import Decoding
-from training.text_form import parser
 from tunix_site.errors import NotFoundError
 
 STATE = Generation.State

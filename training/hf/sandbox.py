@@ -1,28 +1,33 @@
 """Chat templates are programs by strangers: run with no way out and bounded in work. Imports no JAX.
 
-Beyond Jinja's own sandbox, each turn of a loop and each call counts, texts cannot outgrow a limit, and only
-filters and methods that chat templates have a use for are there.
+Beyond Jinja's own sandbox, each turn of a loop, each call and each filter counts, what is made is weighed,
+and only filters and methods that chat templates have a use for are there.
 """
 
+import functools
 import json
-import re
 import threading
-from collections.abc import Mapping
-from typing import Any, Final
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError
-from jinja2.ext import Extension
-from jinja2.filters import make_attrgetter
-from jinja2.parser import Parser
+from jinja2.filters import do_round, make_attrgetter
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
-from training.hf.conventions import FIXED_DATE, SPAN_BEGIN, SPAN_END
+from training.hf.conventions import FIXED_DATE
+from training.hf.counted import GenerationBlocks, counting
+from training.hf.weighing import formats_narrowly, weight
 
 MAX_TURNS: Final = 50_000
 MAX_TEXT: Final = 4_000_000
+# Bytes of all texts and lists that one rendering makes, kept or not.
+MAX_MADE: Final = 64_000_000
+# Of the processor, in one rendering.
+MAX_SECONDS: Final = 10
+MAX_PLACES: Final = 20
 
 _FILTERS: Final = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "groupby",
@@ -45,33 +50,16 @@ class TemplateStopped(TemplateError):
     """A template gave up by itself, or was stopped because it went too far."""
 
 
-class _GenerationBlocks(Extension):
-    """``{% generation %} … {% endgeneration %}``: what an assistant wrote, as the template sees it."""
+class _Used(threading.local):
+    """What one rendering has used, on its thread."""
 
-    tags = {"generation"}
+    def __init__(self) -> None:
+        self.begin()
 
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        begin, end = (
-            nodes.Output([nodes.TemplateData(mark)], lineno=line) for mark in (SPAN_BEGIN, SPAN_END)
-        )
-        return [begin, *body, end]
-
-
-class _Counting(NodeTransformer):
-    """Lets each turn of a loop count, and joins texts where their size can be seen."""
-
-    def visit_For(self, node: nodes.For) -> nodes.For:
-        self.generic_visit(node)
-        tick = nodes.Call(nodes.EnvironmentAttribute("tick"), [], [], None, None)
-        node.body.insert(0, nodes.ExprStmt(tick, lineno=node.lineno))
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
-        self.generic_visit(node)
-        joined = nodes.EnvironmentAttribute("joined")
-        return nodes.Call(joined, node.nodes, [], None, None, lineno=node.lineno)
+    def begin(self) -> None:
+        """Begin to count."""
+        self.turns, self.size, self.weight = 0, 0, 0
+        self.until = time.thread_time() + MAX_SECONDS
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -84,13 +72,20 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(
             trim_blocks=True,
             lstrip_blocks=True,
-            extensions=[_GenerationBlocks, "jinja2.ext.loopcontrols"],
+            extensions=[GenerationBlocks, "jinja2.ext.loopcontrols"],
             finalize=self._finalized,
         )
-        self._used = threading.local()
+        self._used = _Used()
         known = self.filters
-        self.filters = {name: known[name] for name in _FILTERS}
-        self.filters |= {"tojson": _tojson, "replace": self._replaced, "join": self._joined_filter}
+        own = {
+            "tojson": self._tojson, "replace": self._replaced, "join": self._joined_filter,
+            "round": _rounded, "sum": self._summed,
+        }  # fmt: skip
+        filters: dict[str, Callable[..., Any]] = {name: known[name] for name in _FILTERS} | own
+        self.filters = {name: self._bounded(function) for name, function in filters.items()}
+        self.tests = {
+            name: self._bounded(cast("Callable[..., Any]", function)) for name, function in self.tests.items()
+        }
         self.globals = {name: self.globals[name] for name in _GLOBALS}
         self.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
 
@@ -100,32 +95,56 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         Raises:
             jinja2.TemplateError, RecursionError: for a text that is no template.
         """
-        tree: nodes.Template = _Counting().visit(self.parse(source))
-        return self.from_string(tree)
+        # The compiler works out what is constant.
+        self._used.begin()
+        return self.from_string(counting(self.parse(source)))
 
     def rendered(self, template: Template, values: Mapping[str, Any]) -> str:
         """Run a template once, within its bounds."""
-        self._used.turns, self._used.size = 0, 0
+        self._used.begin()
         text = template.render(values)
         self._fits(len(text))
         return text
 
     def tick(self) -> str:
-        """Count one turn of a loop, or one call."""
-        self._used.turns = getattr(self._used, "turns", 0) + 1
+        """Count one turn of a loop, or one call, filter, test or comparison."""
+        self._used.turns += 1
         if self._used.turns > MAX_TURNS:
             raise TemplateStopped(f"it takes more than {MAX_TURNS:,} turns of loops and calls")
+        if time.thread_time() > self._used.until:
+            raise TemplateStopped(f"it computes for more than {MAX_SECONDS} seconds")
+        return ""
+
+    def made(self, value: Any) -> Any:
+        """Weigh what was made; all of it together must not weigh too much."""
+        self._used.weight += self._weigh(value)
+        return value
+
+    def looked(self, value: Any) -> Any:
+        """Count a comparison."""
+        self.tick()
+        return value
+
+    def wrote(self, size: int) -> str:
+        """Count what stands in the template itself."""
+        self._used.size += size
+        self._fits(self._used.size)
         return ""
 
     def joined(self, *parts: Any) -> str:
         """Join texts as ``~`` does."""
+        self._weigh(parts)
         texts = [str(part) for part in parts]
         self._fits(sum(map(len, texts)))
-        return "".join(texts)
+        joined: str = self.made("".join(texts))
+        return joined
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Allow a text only the methods that chat templates have a use for."""
+        """Allow a text only the methods that chat templates have a use for, and a number none."""
         if isinstance(obj, str) and attr not in _METHODS:
+            return False
+        if isinstance(obj, int | float):
+            # int.to_bytes takes a length.
             return False
         return super().is_safe_attribute(obj, attr, value)
 
@@ -138,21 +157,23 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls, unless that goes too far."""
         __self.tick()
+        __self._weigh((args, kwargs))
         owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
         if isinstance(owner, str) and name == "replace" and len(args) >= 2:
             __self._fits(_size_after(owner, str(args[0]), str(args[1])))
         elif isinstance(owner, str) and name == "join" and args:
             args = (list(args[0]), *args[1:])
-            __self._fits(sum(len(str(one)) + len(owner) for one in args[0]))
-        return super().call(__context, __obj, *args, **kwargs)
+            __self._fits(sum(len(one) + len(owner) for one in args[0] if isinstance(one, str)))
+        return __self.made(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute what cannot grow without end."""
         self.tick()
+        self._weigh((left, right))
         if operator == "+" and hasattr(left, "__len__") and hasattr(right, "__len__"):
             self._fits(len(left) + len(right))
         elif operator == "%" and isinstance(left, str):
-            if re.search(r"%[^a-zA-Z%]*(\d{4}|\*)", left):
+            if not formats_narrowly(left):
                 raise TemplateStopped("it formats a text to a great width")
         elif operator == "*" and (hasattr(left, "__len__") or hasattr(right, "__len__")):
             sized, times = (left, right) if hasattr(left, "__len__") else (right, left)
@@ -161,17 +182,38 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
             if not isinstance(bits, int) or bits > 1024:
                 raise TemplateStopped("it computes numbers beyond all use")
-        return super().call_binop(context, operator, left, right)
+        return self.made(super().call_binop(context, operator, left, right))
+
+    def _bounded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Let a filter or a test count, and weigh what it takes and gives."""
+
+        @functools.wraps(function)
+        def bounded(*args: Any, **kwargs: Any) -> Any:
+            self.tick()
+            self._weigh((args, kwargs))
+            return self.made(function(*args, **kwargs))
+
+        return bounded
 
     def _finalized(self, value: Any) -> Any:
         if isinstance(value, str):
-            self._used.size = getattr(self._used, "size", 0) + len(value)
-            self._fits(self._used.size)
-        return value
+            self.wrote(len(value))
+            return value
+        self._weigh(value)
+        text = str(value)
+        self.wrote(len(text))
+        return text
 
     def _fits(self, size: int) -> None:
         if size > MAX_TEXT:
             raise TemplateStopped(f"it writes more than {MAX_TEXT:,} characters")
+
+    def _weigh(self, value: Any) -> int:
+        """Weigh what is taken or written out, which must find room beside all that was made."""
+        found = weight(value, MAX_MADE - self._used.weight)
+        if found + self._used.weight > MAX_MADE:
+            raise TemplateStopped(f"what it makes takes more than {MAX_MADE:,} bytes")
+        return found
 
     def _replaced(self, text: Any, old: Any, new: Any, count: int | None = None) -> str:
         whole, before, after = str(text), str(old), str(new)
@@ -184,9 +226,39 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self._fits(len(texts) * len(str(d)) + sum(map(len, texts)))
         return str(d).join(texts)
 
+    def _summed(self, iterable: Any, attribute: Any = None, start: Any = 0) -> Any:
+        values = iterable if attribute is None else map(make_attrgetter(self, attribute), iterable)
+        if not isinstance(start, int | float):
+            # Each addition of lists would copy all before it.
+            raise TemplateStopped("it sums what are no numbers")
+        return sum(values, start)
+
+    def _tojson(
+        self,
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: Any = None,
+        sort_keys: bool = False,
+    ) -> str:
+        if indent is not None and not 0 <= indent <= 16:
+            raise TemplateStopped(f"it indents by {indent}")
+        encoder = json.JSONEncoder(
+            ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+        )
+        pieces, size = [], 0
+        # Piece by piece, for lists in lists are indented ever further.
+        for piece in encoder.iterencode(value):
+            size += len(piece)
+            self._fits(size)
+            pieces.append(piece)
+        return "".join(pieces)
+
 
 def told(error: Exception) -> str:
     """Say in a few words why a template failed."""
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
     said = str(error).strip().rstrip(".")[:500]
     if isinstance(error, TemplateSyntaxError):
         return f"line {error.lineno}: {said}"
@@ -201,19 +273,11 @@ def _raise_exception(message: Any) -> None:
     raise TemplateStopped(str(message)[:500])
 
 
+def _rounded(value: Any, precision: int = 0, method: str = "common") -> Any:
+    if not isinstance(precision, int) or abs(precision) > MAX_PLACES:
+        raise TemplateStopped(f"it rounds to {str(precision)[:20]} places")
+    return do_round(value, precision, method)  # type: ignore[arg-type]
+
+
 def _strftime_now(form: Any) -> str:
     return FIXED_DATE.strftime(str(form)[:100])
-
-
-def _tojson(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: Any = None,
-    sort_keys: bool = False,
-) -> str:
-    if indent is not None and not 0 <= indent <= 16:
-        raise TemplateStopped(f"it indents by {indent}")
-    return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-    )

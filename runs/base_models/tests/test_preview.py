@@ -1,7 +1,7 @@
 """The page that shows which tokens of a trace a base model is trained on."""
 
+import json
 import re
-import sys
 
 import pytest
 
@@ -9,17 +9,23 @@ pytest.importorskip("tokenizers")
 
 from datasets_app.services import seed_dataset
 from datasets_app.tests.support_quality import member, published
-from runs.base_models.preview import _form, visible
+from runs.base_models import bounded
+from runs.base_models.preview import visible
 from runs.base_models.tests.preview_support import base_model
 from runs.base_models.tests.support import import_tiny
+from training.hf.form_child import answer
 from tunix_site.tests.pages import WILD, page_text
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def forms():
-    _form.cache_clear()
+def forms(monkeypatch):
+    """Answer within this process, which is quicker; `test_bounded` has the real one."""
+    bounded.forget()
+    monkeypatch.setattr(bounded, "_carried_out", lambda request: json.dumps(answer(json.loads(request))))
+    yield
+    bounded.forget()
 
 
 @pytest.fixture
@@ -84,11 +90,13 @@ def test_what_cannot_be_used_is_said_on_the_page(page):
     assert "There is no dataset &#x27;none-v1&#x27;." in page(dataset="none-v1")
 
 
-def test_a_missing_extra_is_named_in_a_line(page, monkeypatch):
+def test_one_too_many_waits_for_its_turn_and_is_told(page, monkeypatch):
     base_model()
     seed_dataset(key="chain-v1", count=3)
-    monkeypatch.setitem(sys.modules, "tokenizers", None)
-    assert "needs the extra `models`: pip install -e &#x27;.[models]&#x27;" in page()
+    monkeypatch.setattr(bounded, "TURN_S", 0)
+    with bounded._SHOWING.one():
+        assert "being read already. Try again" in page(code=429)
+    assert "end of the text" in page()
 
 
 def test_without_a_dataset_it_says_how_to_make_one(page):

@@ -7,11 +7,22 @@ import pytest
 pytest.importorskip("tokenizers")
 
 from training.errors import ConfigError
+from training.hf import sandbox
 from training.hf.chat import ChatTemplate
 from training.hf.tests.support import CHATML, load
 
 # Sixty times twice as long.
 DOUBLING = "{%% set n = namespace(s='aa') %%}{%% for i in range(60) %%}%s{%% endfor %%}"
+NESTED = "{%% set n = namespace(l=['x']) %%}{%% for i in range(200) %%}%s{%% endfor %%}"
+# Two hundred lists in each other with many members inside.
+NESTED_SMALL = (
+    "{% set n = namespace(l=[1] * 2000) %}{% for i in range(200) %}{% set n.l = [n.l] %}{% endfor %}"
+)
+KEEPING = (
+    "{% set x = 'a' * 9000 %}{% set n = namespace(l=[]) %}"
+    "{% for i in range(49000) %}{% set n.l = n.l + [x ~ i] %}{% endfor %}"
+)
+FILTERING = "{% for i in range(9999) %}{% set y = x|upper|lower|title|wordcount %}{% endfor %}"
 MESSAGES = [{"role": "user", "content": "hi é"}]
 
 
@@ -39,6 +50,16 @@ def render(source, messages=MESSAGES, **values):
             "a1usera-bac",
         ),
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}{{ 'x-y'.split('-')[-1] }}", "<a>y"),
+        ("{{ '%5.1f|%%|%(a)s' % {'a': 1} if false else '%03d%%' % 7 }}", "007%"),
+        (
+            "{{ '%(a)s-%(b)02d' % {'a': 'x', 'b': 3} }}{{ [1, 2.5] | sum }}{{ 2.567 | round(2) }}",
+            "x-033.52.57",
+        ),
+        (
+            "{{ [1, [2, {'a': (3,)}]] }}{{ none }}{{ 'abc'[1:] }}{{ [1, 2, 3][::-1] }}{{ 'a' in 'abc' }}",
+            "[1, [2, {'a': (3,)}]]Nonebc[3, 2, 1]True",
+        ),
+        ("{% for a, b in {'x': 1}.items() %}{{ a }}{{ b }}{% endfor %}", "x1"),
         ("{{ '%s!' % 'a' }}{{ messages | map(attribute='role') | list | first }}", "a!user"),
     ],
 )
@@ -89,6 +110,23 @@ def test_generation_blocks_are_spans_and_leave_no_mark():
         ("{{ [1] | tojson(indent=999999999) }}", "indents"),
         ("{{ 'a' | indent(999999999) }}", "cannot be parsed"),
         ("{{ lipsum(n=99999) }}", "fails: UndefinedError"),
+        ("{{ '%(a)30000000d' % {'a': 1} }}", "great width"),
+        ("{{ '%%%(a)30000000d' % {'a': 1} }}", "great width"),
+        ("{{ '%(a(b))30000000d' % {'a(b)': 1} }}", "great width"),
+        ("{{ '%.30000000d' % 1 }}{{ '%*d' % (30000000, 1) }}", "great width"),
+        (KEEPING, "64,000,000 bytes"),
+        (NESTED % "{% set n.l = [n.l, n.l] %}{{ n.l | string | length }}", "64,000,000 bytes"),
+        (NESTED % "{% set n.l = [n.l, n.l] %}{{ n.l | tojson | length }}", "64,000,000 bytes"),
+        (NESTED % "{% set n.l = {'a': n.l, 'b': (n.l,)} %}", "64,000,000 bytes"),
+        (NESTED % "{% set n.l = namespace(a=n.l, b=n.l) %}" + "{{ n.l ~ '' }}", "64,000,000 bytes"),
+        ("{% set a = ['x'] * 4000 %}{% set b = [a] * 4000 %}{{ b | string | length }}", "64,000,000 bytes"),
+        ("{% set s = 'a' * 3000000 %}" + "{% set s = s[1:] %}" * 99, "64,000,000 bytes"),
+        ("{{ [[1]] * 90000 | sum(start=[]) | length }}", "fails: "),
+        ("{{ ([[1]] * 90000) | sum(start=[]) | length }}", "sums what are no numbers"),
+        ("{% for i in range(9999) %}" + "text" * 999 + "{% endfor %}", "4,000,000 characters"),
+        ("{{ 1.5 | round(999999999, 'ceil') }}", "rounds to 999999999 places"),
+        ("{{ (1).to_bytes(999999999) }}", "fails: SecurityError"),
+        (NESTED_SMALL + "{{ n.l | tojson(indent=16) | length }}", "4,000,000 characters"),
     ],
 )
 def test_what_a_template_must_not_do_ends_at_once_and_says_why(source, found):
@@ -97,6 +135,23 @@ def test_what_a_template_must_not_do_ends_at_once_and_says_why(source, found):
         render(source)
     assert str(refused.value).startswith("base model x: its chat template ")
     assert found in str(refused.value)
+    assert time.perf_counter() - begin < 20
+
+
+def test_what_filters_make_counts(monkeypatch):
+    monkeypatch.setattr(sandbox, "MAX_MADE", 9_000_000)
+    with pytest.raises(ConfigError, match="takes more than 9,000,000 bytes"):
+        render("{% set x = 'ab ' * 300000 %}" + FILTERING)
+    monkeypatch.setattr(sandbox, "MAX_TURNS", 50)
+    with pytest.raises(ConfigError, match="more than 50 turns"):
+        render("{% set x = 'ab ' %}" + FILTERING)
+
+
+def test_the_processor_is_not_taken_for_long(monkeypatch):
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.5)
+    begin = time.perf_counter()
+    with pytest.raises(ConfigError, match=r"computes for more than 0\.5 seconds"):
+        render("{% set r = range(99999) | list %}{{ r | select('in', [-1] * 99999) | list | length }}")
     assert time.perf_counter() - begin < 20
 
 
