@@ -38,7 +38,7 @@ def add_recipe_flags(parser: Any) -> None:
     add_flag(parser, "--dataset", metavar="KEY", help="dataset key, or KEY@HASHPREFIX for one content of it")
     add_device_flags(parser)
     add_flag(parser, "--steps", type=positive, metavar="N", help="optimizer updates")
-    add_flag(parser, "--model", metavar="PRESET", help="model preset")
+    add_flag(parser, "--model", metavar="NAME", help="model preset, or an imported base model")
     add_flag(
         parser,
         "--set",

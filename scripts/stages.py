@@ -93,7 +93,7 @@ def _tests(marks: str, *options: str) -> tuple[str, ...]:
 
 
 # A module of tests that needs JAX skips itself where there is none.
-NO_JAX = r"could not import '(jax|flax|optax|orbax|numpy)"
+NO_JAX = r"could not import '(jax|flax|optax|orbax|numpy|ml_dtypes)"
 # A full disk is tried with a small file system of its own, and by a limit where none can be mounted.
 NO_MOUNT = "file systems can't be mounted here"
 # What SQLite reads of a row is seen in its plan; PostgreSQL keeps long values elsewhere anyway.

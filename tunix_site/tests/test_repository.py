@@ -148,6 +148,12 @@ def test_templates_load_nothing_from_elsewhere() -> None:
     assert [shown(path) for path in tracked(".html") if remote.search(path.read_text())] == []
 
 
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    marks = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+    texts = [path for path in tracked() if path.suffix in TEXT]
+    assert [shown(path) for path in texts if marks.search(path.read_text())] == []
+
+
 def test_no_file_names_a_folder_of_one_machine() -> None:
     # Written in pieces, so that this file is not one of those it finds.
     names = "|".join(("root", "home", "work", "Users"))

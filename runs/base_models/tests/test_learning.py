@@ -2,12 +2,13 @@
 
 import json
 
-import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.jax, pytest.mark.long]
 pytest.importorskip("jax")
 pytest.importorskip("tokenizers")
+
+import numpy as np
 
 from runs.base_models.importing import import_folder
 from runs.models import Run
