@@ -263,6 +263,10 @@ class _Update:
             "unpacked codes": self.unpacked,
         }
 
+    def _is_chunked(self) -> bool:
+        """Tell whether the logits of all tokens never exist at once."""
+        return loss_chunk(self.config.loss_chunk, self.shape.vocab_size, self.tokens) < self.tokens
+
     def _backward(self, trained: int) -> dict[str, int]:
         full, parts = self.config.method == "full", self.config.batch_size // self.rows
         return {
@@ -271,7 +275,8 @@ class _Update:
             "gradients": trained,
             "their sum over micro-batches": trained if parts > 1 else 0,
             "gradient of the output matrix": self.table * self.width if full else 0,
-            "gradient of the embedding": self.table * FP32 if full else 0,
+            # Where logits come chunk by chunk, their sum of slopes lies beside that of the lookups.
+            "gradient of the embedding": self.table * FP32 if full and self._is_chunked() else 0,
             "matrices in the type of products": self._copies(),
             "unpacked codes": self.unpacked,
         }

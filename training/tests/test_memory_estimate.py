@@ -154,5 +154,5 @@ def test_what_fits_into_12_gb_as_the_documentation_says():
     assert {name for name in fits if fits[name]["full"] == 0} == set(fits) - everywhere
     assert {name for name in fits if fits[name]["adafactor"] < 8192} == {"Qwen3-1.7B", "Llama-3.2-1B"}
     assert fits["Qwen3-1.7B"]["adafactor"] == 0
-    assert fits["Llama-3.2-1B"]["adafactor"] == 0
+    assert fits["Llama-3.2-1B"]["adafactor"] == 512
     assert all(fits[name][way] == 8192 for name in fits for way in ("lora", "qlora"))
