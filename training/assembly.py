@@ -17,13 +17,10 @@ from training.bases import find_base, is_base, model_shape
 from training.config import TrainConfig
 from training.data import AnyRows
 from training.errors import ConfigError
-from training.leaves import named_leaves
 from training.model import Transformer
 from training.model_config import ModelConfig
 from training.optim import learning_rate_schedule, make_optimizer
 from training.text_form import TextForm, text_form
-
-__all__ = ["named_leaves"]
 
 type Params = nnx.State[Any, Any]
 
